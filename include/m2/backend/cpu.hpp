@@ -1,0 +1,67 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "m2/backend/concept.hpp"
+#include "m2/backend/cpu/buffer.hpp"
+#include "m2/backend/cpu/gemm.hpp"
+#include "m2/backend/cpu/loops.hpp"
+
+namespace m2 {
+
+/// The CPU backend: Eigen for matrix products, OpenMP (when the compiler has it on) for loops. It has no state; the number
+/// of threads is OpenMP's own, OMP_NUM_THREADS or omp_set_num_threads. Everything is complete on return.
+class Cpu {
+ public:
+  template <class T>
+  using Buffer = detail::CpuBuffer<T>;
+  using Team = detail::CpuTeam;
+
+  template <class T>
+  Buffer<T> allocate(Index n) const {
+    return Buffer<T>(n);
+  }
+  template <class T>
+  void upload(const T* host, T* device, Index n) const {
+    std::copy_n(host, n, device);
+  }
+  template <class T>
+  void download(const T* device, T* host, Index n) const {
+    std::copy_n(device, n, host);
+  }
+  void synchronize() const {}
+
+  template <class F>
+  void for_each(Index n, F&& f) const {
+    detail::cpu_for_each(n, f);
+  }
+  template <class F>
+  void for_rows(Index rows, Index width, F&& f) const {
+    detail::cpu_for_rows(rows, width, f);
+  }
+  template <class F>
+  double sum(Index n, F&& f) const {
+    return detail::cpu_sum(n, f);
+  }
+  template <Scalar T>
+  void gemm(Input<T, 4, Cpu> a, Input<T, 4, Cpu> b, View<T, 4, Cpu> c, bool accumulate) const {
+    detail::cpu_gemm(a, b, c, accumulate);
+  }
+  template <Scalar T>
+  void scatter_add_rows(View<const std::int32_t, 1, Cpu> ids, Input<T, 2, Cpu> rows, View<T, 2, Cpu> table) const {
+    const Index width = table.extent(1);
+    const Index parts = rows.extent(0) * width >= detail::parallel_threshold ? detail::available_threads() : 1;
+    detail::parallel_parts(parts, static_cast<int>(parts), [&](Index part) {  // a thread owns columns: rows stay in order
+      const Index begin = width * part / parts, end = width * (part + 1) / parts;
+      for (Index r = 0; r < rows.extent(0); ++r) {
+        const Index id = ids(r);
+        for (Index j = begin; j < end; ++j) table(id, j) += rows(r, j);
+      }
+    });
+  }
+};
+
+static_assert(Backend<Cpu>);
+
+}  // namespace m2

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "m2/core/index.hpp"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace m2::detail {
+
+/// The threads that a new parallel region would get: 1 inside a parallel region and without OpenMP.
+inline int available_threads() {
+#ifdef _OPENMP
+  return omp_in_parallel() != 0 ? 1 : omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+/// Runs body(part) for part in [0, parts) on up to `threads` threads, each taking a fixed run of consecutive parts, so
+/// that results do not depend on timing.
+/// The body must not throw: check shapes before.
+template <class Body>
+void parallel_parts(Index parts, int threads, Body&& body) {
+  if (threads <= 1 || parts <= 1) {
+    for (Index part = 0; part < parts; ++part) body(part);
+    return;
+  }
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) num_threads(threads)
+#endif
+  for (Index part = 0; part < parts; ++part) body(part);
+}
+
+}  // namespace m2::detail

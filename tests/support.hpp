@@ -1,0 +1,141 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "m2/backend/cpu.hpp"
+#include "m2/ops/random.hpp"
+#include "tests/catch.hpp"
+#include "tests/serial_backend.hpp"
+
+/// What every test of an op needs: random tensors of any strides, host copies in double, tolerances, gradient checks.
+namespace m2::test {
+
+/// One (backend, element type) pair; tests are written once, typed over these.
+template <class B, class S>
+struct On {
+  using Backend = B;
+  using Scalar = S;
+};
+
+#define M2_EVERY_BACKEND \
+  (m2::test::On<m2::Cpu, float>), (m2::test::On<m2::Cpu, double>), (m2::test::On<m2::test::Serial, double>)
+
+/// The rounding error to allow for a sum of `terms` products of size up to `magnitude`.
+template <class T>
+double tolerance(Index terms, double magnitude = 1.0) {
+  const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+  return eps * magnitude * (8.0 + 4.0 * std::sqrt(static_cast<double>(terms)));
+}
+
+/// A tensor with room around its elements: view() is strided in every dimension when Gap > 1, so that an op that assumes
+/// contiguity fails its test.
+template <class T, int Rank, class B>
+class Strided {
+ public:
+  Strided(B& be, const Extents<Rank>& extents, Index gap = 1) : tensor_(be, padded(extents, gap)) {
+    Extents<Rank> strides = contiguous_strides<Rank>(padded(extents, gap));
+    strides[Rank - 1] *= gap;
+    view_ = {tensor_.data(), extents, strides};
+  }
+  View<T, Rank, B> view() { return view_; }
+
+ private:
+  static Extents<Rank> padded(Extents<Rank> extents, Index gap) {
+    extents[Rank - 1] *= gap;
+    if (gap > 1)
+      for (auto& extent : extents) extent += 1;
+    return extents;
+  }
+  Tensor<T, Rank, B> tensor_;
+  View<T, Rank, B> view_;
+};
+
+/// Visits every element of a host-readable view in row-major order.
+template <class T, int Rank, class B, class F>
+void for_every(View<T, Rank, B> view, F&& f) {
+  for (Index flat = 0; flat < view.size(); ++flat) {
+    Index rest = flat, offset = 0;
+    for (int d = Rank - 1; d >= 0; --d) {
+      offset += rest % view.extent(d) * view.stride(d);
+      rest /= view.extent(d);
+    }
+    f(view.data()[offset], flat);
+  }
+}
+
+template <class T, int Rank, class B>
+void fill_normal(View<T, Rank, B> view, Rng& rng) {
+  for_every(view, [&](T& element, Index) { element = rng.normal<T>(); });
+}
+
+template <class T, int Rank, class B>
+std::vector<double> to_host(View<T, Rank, B> view) {
+  std::vector<double> result;
+  for_every(view, [&](const auto& element, Index) { result.push_back(static_cast<double>(element)); });
+  return result;
+}
+
+inline double largest(const std::vector<double>& values) {
+  double best = 0;
+  for (const double value : values) best = std::max(best, std::abs(value));
+  return best;
+}
+
+/// Requires |a - b| <= allowed everywhere; NaN fails.
+inline void require_close(const std::vector<double>& actual, const std::vector<double>& expected, double allowed) {
+  REQUIRE(actual.size() == expected.size());
+  double worst = 0;
+  std::size_t where = 0;
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    const double difference = std::abs(actual[i] - expected[i]);
+    if (!(difference <= worst)) worst = difference, where = i;
+  }
+  INFO("largest difference " << worst << " at element " << where << " of " << actual.size() << ", allowed " << allowed);
+  REQUIRE(worst <= allowed);
+}
+
+/// Checks `gradient` against central differences of `loss` in every element of `x`, for T = double: step 1e-6 and 1e-5
+/// relative to the larger of 1 and the gradient's size (math.md D8).
+template <class T, int Rank, class B, class Loss>
+void require_gradient(View<T, Rank, B> x, const std::vector<double>& gradient, Loss&& loss) {
+  static_assert(sizeof(T) == sizeof(double), "Central differences need double.");
+  constexpr double step = 1e-6, relative_tolerance = 1e-5;
+  std::vector<double> numeric;
+  for_every(x, [&](T& element, Index) {
+    const T saved = element;
+    element = saved + step;
+    const double above = loss();
+    element = saved - step;
+    const double below = loss();
+    element = saved;
+    numeric.push_back((above - below) / (2 * step));
+  });
+  require_close(gradient, numeric, relative_tolerance * std::max(1.0, largest(numeric)));
+}
+
+/// sum of a . b, the scalar loss of a VJP test: dL/da = b.
+inline double dot(const std::vector<double>& a, const std::vector<double>& b) {
+  double total = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) total += a[i] * b[i];
+  return total;
+}
+
+/// Requires that f throws m2::Error whose message contains every one of the parts.
+template <class F>
+void require_error(F&& f, std::initializer_list<std::string> parts) {
+  std::string message = "no error at all";
+  try {
+    f();
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  INFO("message: " << message);
+  for (const std::string& part : parts) REQUIRE(message.find(part) != std::string::npos);
+}
+
+}  // namespace m2::test
