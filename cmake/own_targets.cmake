@@ -1,0 +1,34 @@
+# How we compile our own tests, benchmarks and programs. None of this reaches m2::m2.
+include_guard()
+
+set(m2_warning_flags -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror)
+add_library(m2_own INTERFACE)
+target_compile_options(m2_own INTERFACE ${m2_warning_flags})
+
+if(M2_MARCH)
+  target_compile_options(m2_own INTERFACE -march=${M2_MARCH})
+endif()
+
+if(M2_SANITIZE)
+  list(JOIN M2_SANITIZE "," m2_sanitizers)
+  target_compile_options(m2_own INTERFACE -fsanitize=${m2_sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(m2_own INTERFACE -fsanitize=${m2_sanitizers})
+endif()
+
+# g++ 12 warns inside its own AVX-512 header (GCC bug 105593) and in code that a sanitizer has rewritten.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND (M2_MARCH OR M2_SANITIZE))
+  target_compile_options(m2_own INTERFACE -Wno-maybe-uninitialized)
+endif()
+
+# One of our programs: strict warnings, C++20 without extensions, includes as "m2/..." and "tests/...".
+function(m2_own_target target)
+  target_link_libraries(${target} PRIVATE m2_own m2::m2)
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}")
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+endfunction()
+
+# Without a build type there would be no optimisation at all.
+get_property(m2_multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT m2_multi_config)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
+endif()
