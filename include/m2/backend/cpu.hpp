@@ -7,6 +7,7 @@
 #include "m2/backend/cpu/buffer.hpp"
 #include "m2/backend/cpu/gemm.hpp"
 #include "m2/backend/cpu/loops.hpp"
+#include "m2/backend/cpu/monarch.hpp"
 
 namespace m2 {
 
@@ -59,6 +60,24 @@ class Cpu {
         for (Index j = begin; j < end; ++j) table(id, j) += rows(r, j);
       }
     });
+  }
+
+  /// The Monarch multiply and its VJP; monarch/multiply.hpp checks shapes and calls these.
+  template <Scalar T>
+  void monarch_multiply(const detail::MonarchCall<T>& call, Input<T, 2, Cpu> x, View<T, 2, Cpu> y) const {
+    detail::cpu_monarch_multiply<T>(call, tile_of(x), tile_of(y));
+  }
+  template <Scalar T>
+  void monarch_multiply_vjp(const detail::MonarchCall<T>& call, Input<T, 2, Cpu> x, Input<T, 2, Cpu> dy,
+                            View<T, 2, Cpu> dx, std::span<T* const> dweights) const {
+    detail::cpu_monarch_multiply_vjp<T>(call, tile_of(x), tile_of(dy), tile_of(dx), dweights);
+  }
+
+ private:
+  /// Rows of the view are vectors. A stride counts as 1 where the extent is 1.
+  template <class T>
+  static detail::Tile<T> tile_of(View<T, 2, Cpu> view) {
+    return {view.data(), view.extent(1) == 1 ? 1 : view.stride(1), view.extent(0) == 1 ? view.extent(1) : view.stride(0)};
   }
 };
 

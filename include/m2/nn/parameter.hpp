@@ -173,7 +173,8 @@ class ParameterStore {
     return count;
   }
   void zero_gradients(B& be) {
-    be.for_each(offset_, [gradients = gradients_.data()] M2_HD(Index i) { gradients[i] = T{0}; });
+    T* gradients = gradients_.data();
+    be.for_each(offset_, [=] M2_HD(Index i) { gradients[i] = T{0}; });
   }
 
  private:

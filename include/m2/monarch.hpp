@@ -1,0 +1,13 @@
+#pragma once
+
+/// Monarch matrices on the CPU, with Eigen on either side of `*`.
+#include "m2/backend/cpu.hpp"
+#include "m2/monarch/eigen.hpp"
+#include "m2/monarch/monarch.hpp"
+
+namespace m2 {
+
+template <int Order, Scalar T, Backend B = Cpu>
+class Monarch;
+
+}  // namespace m2

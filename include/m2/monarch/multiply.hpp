@@ -1,0 +1,171 @@
+#pragma once
+
+#include <array>
+#include <span>
+#include <type_traits>
+
+#include "m2/backend/concept.hpp"
+#include "m2/monarch/shape.hpp"
+
+namespace m2 {
+
+/// A Monarch matrix in memory that somebody else owns: its shape and where the weights of each factor lie, each contiguous
+/// as (outer, inner, out, in). T is const for matrices that are only read.
+template <int Order, class T, class B>
+struct MonarchView {
+  MonarchShape<Order> shape;
+  std::array<T*, static_cast<std::size_t>(Order)> factors;
+
+  /// The weights of factor f.  // (outer, inner, out, in)
+  View<T, 4, B> factor(int f) const {
+    const FactorShape& s = shape.factor(f);
+    return {factors[static_cast<std::size_t>(f)], {s.outer, s.inner, s.out, s.in}};
+  }
+
+  operator MonarchView<Order, const T, B>() const  // NOLINT: as View does
+    requires(!std::is_const_v<T>)
+  {
+    MonarchView<Order, const T, B> result{shape, {}};
+    for (std::size_t f = 0; f < factors.size(); ++f) result.factors[f] = factors[f];
+    return result;
+  }
+};
+
+/// The view of a matrix whose factors lie one after the other from `weights` on, in the order of application.
+template <int Order, class T, class B>
+MonarchView<Order, T, B> monarch_view(const MonarchShape<Order>& shape, View<T, 1, B> weights) {
+  M2_REQUIRE(weights.extent(0) == shape.parameter_count() && weights.is_contiguous(), "monarch_view: ",
+             weights.extent(0), " weights for a ", shape, " matrix of ", shape.parameter_count(), " weights");
+  MonarchView<Order, T, B> result{shape, {}};
+  Index offset = 0;
+  for (int f = 0; f < Order; ++f) {
+    result.factors[static_cast<std::size_t>(f)] = weights.data() + offset;
+    offset += shape.factor(f).weight_count();
+  }
+  return result;
+}
+
+namespace detail {
+
+template <int Order, Scalar T, class B>
+void check_multiply(const char* op, const MonarchShape<Order>& shape, View<const T, 2, B> x, View<const T, 2, B> y) {
+  M2_REQUIRE(x.extent(1) == shape.in_features() && y.extent(1) == shape.out_features() && x.extent(0) == y.extent(0),
+             op, ": M is ", shape, ", x is ", x.extents(), ", y is ", y.extents(), "; (batch, ", shape.in_features(),
+             ") and (batch, ", shape.out_features(), ") are needed");
+}
+
+/// The vectors of a factor's input or output held feature-major, as (outer, inner, digit, batch).
+template <class T, class B>
+View<T, 4, B> digits(T* data, Index outer, Index digit, Index inner, Index batch) {
+  return {data, {outer, inner, digit, batch}, {digit * inner * batch, batch, inner * batch, 1}};
+}
+
+/// Copies x (batch, features) into feature-major memory of `padded` features, the rest zero.
+template <Scalar T, Backend B>
+void load_padded(B& be, View<const T, 2, B> x, T* to, Index padded) {
+  const Index batch = x.extent(0), features = x.extent(1);
+  be.for_each(padded * batch, [=] M2_HD(Index i) {
+    const Index f = i / batch, b = i % batch;
+    to[i] = f < features ? x(b, f) : T{0};
+  });
+}
+
+template <Scalar T, Backend B>
+void store_cut(B& be, const T* from, View<T, 2, B> y) {
+  const Index batch = y.extent(0);
+  be.for_each(y.size(), [=] M2_HD(Index i) { y(i % batch, i / batch) = from[i]; });
+}
+
+/// One factor on feature-major vectors: a product for every pair of leading indices, on any backend.
+template <Scalar T, Backend B>
+void apply_factor(B& be, const FactorShape& f, View<const T, 4, B> weights, const T* x, T* y, Index batch) {
+  be.gemm(weights, digits<const T, B>(x, f.outer, f.in, f.inner, batch),
+          digits<T, B>(y, f.outer, f.out, f.inner, batch), false);
+}
+
+template <class B, class T>
+concept HasMonarchKernel = requires(B& be, const MonarchCall<T>& call, View<const T, 2, B> x, View<T, 2, B> y,
+                                    std::span<T* const> dw) {
+  be.monarch_multiply(call, x, y);
+  be.monarch_multiply_vjp(call, x, x, y, dw);
+};
+
+template <class T, int Order>
+MonarchCall<T> monarch_call(const MonarchShape<Order>& shape,
+                            const std::array<const T*, static_cast<std::size_t>(Order)>& weights, Index batch) {
+  return {shape.factors(), weights, shape.in_features(), shape.out_features(), shape.widest(), batch};
+}
+
+}  // namespace detail
+
+/// y = M x for every row of x: y(b, :) = M x(b, :).
+///
+/// Shapes   x (batch, in_features), y (batch, out_features), any strides: with features contiguous this mixes channels;
+///          with the batch contiguous (a transposed view) it mixes a sequence, and no element is ever moved for it
+/// Writes   y (overwritten); must not overlap x
+/// Errors   m2::Error if x or y does not fit M
+/// Cost     2 batch parameter_count flops. Cpu: working memory per thread, kept from call to call. Other backends: two
+///          (widest, batch) arrays for the time of the call
+/// Source   Dao et al. 2022 (arXiv:2204.00595) Def. 1; Fu et al. 2023 (arXiv:2310.12109) Sec. 3
+template <int Order, class W, Scalar T, Backend B>
+  requires std::same_as<std::remove_const_t<W>, T>
+void monarch_multiply(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> x, View<T, 2, B> y) {
+  const MonarchView<Order, const T, B> read = m;
+  detail::check_multiply<Order, T, B>("monarch_multiply", m.shape, x, y);
+  const Index batch = x.extent(0);
+  if constexpr (detail::HasMonarchKernel<B, T>) {
+    be.monarch_multiply(detail::monarch_call<T>(m.shape, read.factors, batch), x, y);
+  } else {
+    Tensor<T, 1, B> from(be, {m.shape.widest() * batch}), to(be, {m.shape.widest() * batch});
+    detail::load_padded<T, B>(be, x, from.data(), m.shape.padded_in());
+    for (int f = 0; f < Order; ++f) {
+      detail::apply_factor<T, B>(be, m.shape.factor(f), read.factor(f), from.data(), to.data(), batch);
+      std::swap(from, to);
+    }
+    detail::store_cut<T, B>(be, from.data(), y);
+  }
+}
+
+/// The VJP of monarch_multiply: dx = M^T dy, and for every block dW += sum over the batch of dy x^T.
+///
+/// Shapes   x, dx (batch, in_features), dy (batch, out_features); dm has M's shape
+/// Writes   dx (overwritten); dm (accumulated). dx must not overlap x or dy
+/// Errors   m2::Error if an argument does not fit M
+/// Cost     three times the flops of the multiply, less its last factor; the inputs of the factors are computed again
+/// Source   m2-reference section 1.2; Dao et al. 2022 (arXiv:2204.00595)
+template <int Order, class W, Scalar T, Backend B>
+  requires std::same_as<std::remove_const_t<W>, T>
+void monarch_multiply_vjp(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> x, Input<T, 2, B> dy,
+                          View<T, 2, B> dx, const MonarchView<Order, T, B>& dm) {
+  const MonarchView<Order, const T, B> read = m;
+  detail::check_multiply<Order, T, B>("monarch_multiply_vjp", m.shape, x, dy);
+  M2_REQUIRE(dx.extents() == x.extents(), "monarch_multiply_vjp: x is ", x.extents(), ", dx is ", dx.extents());
+  M2_REQUIRE(dm.shape == m.shape, "monarch_multiply_vjp: M is ", m.shape, ", its gradient is ", dm.shape,
+             " or has other factors");
+  const Index batch = x.extent(0);
+  if constexpr (detail::HasMonarchKernel<B, T>) {
+    be.monarch_multiply_vjp(detail::monarch_call<T>(m.shape, read.factors, batch), x, dy, dx,
+                            std::span<T* const>(dm.factors));
+  } else {
+    const Index step = m.shape.widest() * batch;
+    Tensor<T, 1, B> memory(be, {step * (Order + 2)});
+    T* inputs = memory.data();
+    detail::load_padded<T, B>(be, x, inputs, m.shape.padded_in());
+    for (int f = 0; f + 1 < Order; ++f)
+      detail::apply_factor<T, B>(be, m.shape.factor(f), read.factor(f), inputs + f * step, inputs + (f + 1) * step, batch);
+    T* gradient = inputs + Order * step;
+    T* other = gradient + step;
+    detail::load_padded<T, B>(be, dy, gradient, m.shape.padded_out());
+    for (int f = Order - 1; f >= 0; --f) {
+      const FactorShape& s = m.shape.factor(f);
+      const View<const T, 4, B> g = detail::digits<const T, B>(gradient, s.outer, s.out, s.inner, batch);
+      const View<const T, 4, B> in = detail::digits<const T, B>(inputs + f * step, s.outer, s.in, s.inner, batch);
+      be.gemm(g, in.transpose(2, 3), dm.factor(f), true);
+      be.gemm(read.factor(f).transpose(2, 3), g, detail::digits<T, B>(other, s.outer, s.in, s.inner, batch), false);
+      std::swap(gradient, other);
+    }
+    detail::store_cut<T, B>(be, gradient, dx);
+  }
+}
+
+}  // namespace m2

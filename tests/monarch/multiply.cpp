@@ -1,0 +1,148 @@
+#include "m2/monarch/multiply.hpp"
+
+#include "tests/monarch/oracle.hpp"
+
+using namespace m2;        // NOLINT
+using namespace m2::test;  // NOLINT
+
+namespace {
+
+/// The layouts of a (batch, features) array: features contiguous, batch contiguous, neither.
+enum class Layout { features, batch, strided };
+
+template <class T, class B>
+struct Vectors {
+  Vectors(B& be, Index batch, Index features, Layout layout)
+      : layout_(layout), data_(be,
+                               layout == Layout::batch ? Extents<2>{features, batch} : Extents<2>{batch, features},
+                               layout == Layout::strided ? 2 : 1) {}
+  View<T, 2, B> view() { return layout_ == Layout::batch ? data_.view().transpose(0, 1) : data_.view(); }
+
+ private:
+  Layout layout_;
+  Strided<T, 2, B> data_;
+};
+
+template <class B, class T, int Order>
+void check_multiply(const MonarchShape<Order>& shape, Index batch, Layout in, Layout out) {
+  B be;
+  Rng rng(static_cast<std::uint64_t>(batch + 7 * Order));
+  Tensor<T, 1, B> weights(be, {shape.parameter_count()});
+  fill_normal(weights.view(), rng);
+  const auto m = monarch_view(shape, weights.cview());
+  Vectors<T, B> x(be, batch, shape.in_features(), in), y(be, batch, shape.out_features(), out);
+  fill_normal(x.view(), rng);
+  fill_normal(y.view(), rng);  // what was in y must not matter
+  monarch_multiply(be, m, x.view(), y.view());
+  Index terms = 1;
+  for (const FactorShape& f : shape.factors()) terms *= f.in;
+  for (Index b = 0; b < batch; ++b) {
+    const auto expected = oracle_multiply(m, to_host(x.view().select(0, b)));
+    require_close(to_host(y.view().select(0, b)), expected, tolerance<T>(terms, 1 + largest(expected)));
+  }
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("Monarch multiply equals its definition in every layout", "[monarch]", M2_EVERY_BACKEND) {
+  using B = typename TestType::Backend;
+  using T = typename TestType::Scalar;
+  for_every_shape([](const auto& shape) {
+    for (const Layout in : {Layout::features, Layout::batch, Layout::strided})
+      for (const Layout out : {Layout::features, Layout::batch, Layout::strided})
+        for (const Index batch : {1, 3}) check_multiply<B, T>(shape, batch, in, out);
+  });
+}
+
+TEST_CASE("Monarch multiply over several tiles and threads", "[monarch]") {
+  for (const Layout layout : {Layout::features, Layout::batch}) {
+    check_multiply<Cpu, float>(MonarchShape<2>(16, 16), 700, layout, layout);
+    check_multiply<Cpu, double>(MonarchShape<3>(4, 6, 5), 300, layout, layout);
+    check_multiply<Cpu, float>(MonarchShape<2>(32, 64), 40, layout, layout);  // fewer vectors than a tile each
+    check_multiply<Cpu, float>(MonarchShape<1>::block_diagonal(400, 300, 4), 130, layout, layout);
+    check_multiply<Cpu, float>(MonarchShape<2>(64, 64), 2, layout, layout);  // threads share blocks
+  }
+}
+
+TEMPLATE_TEST_CASE("Monarch VJP equals finite differences", "[monarch]", (On<Cpu, double>), (On<Serial, double>)) {
+  using B = typename TestType::Backend;
+  B be;
+  for_every_shape([&](const auto& shape) {
+    if (shape.parameter_count() > 300) return;
+    for (const Layout layout : {Layout::features, Layout::batch, Layout::strided}) {
+      const Index batch = 3;
+      Rng rng(11);
+      Tensor<double, 1, B> weights(be, {shape.parameter_count()}), dweights(be, {shape.parameter_count()});
+      fill_normal(weights.view(), rng);
+      Vectors<double, B> x(be, batch, shape.in_features(), layout), dx(be, batch, shape.in_features(), layout);
+      Vectors<double, B> y(be, batch, shape.out_features(), layout), dy(be, batch, shape.out_features(), layout);
+      fill_normal(x.view(), rng);
+      fill_normal(dx.view(), rng);
+      fill_normal(dy.view(), rng);
+      const auto loss = [&] {
+        monarch_multiply(be, monarch_view(shape, weights.view()), x.view(), y.view());
+        return dot(to_host(y.view()), to_host(dy.view()));
+      };
+      monarch_multiply_vjp(be, monarch_view(shape, weights.view()), x.view(), dy.view(), dx.view(),
+                           monarch_view(shape, dweights.view()));
+      require_gradient(x.view(), to_host(dx.view()), loss);
+      require_gradient(weights.view(), to_host(dweights.view()), loss);
+      const std::vector<double> once = to_host(dweights.view());
+      monarch_multiply_vjp(be, monarch_view(shape, weights.view()), x.view(), dy.view(), dx.view(),
+                           monarch_view(shape, dweights.view()));
+      std::vector<double> twice = once;
+      for (double& w : twice) w *= 2;
+      require_close(to_host(dweights.view()), twice, tolerance<double>(batch, 1 + largest(twice)));
+    }
+  });
+}
+
+TEST_CASE("Monarch VJP over several tiles and threads", "[monarch]") {
+  Cpu be;
+  Serial serial;
+  const MonarchShape<2> shape{16, 24};
+  for (const Index batch : {Index{40}, Index{700}}) {
+    Rng rng(5);
+    Tensor<double, 1, Cpu> weights(be, {shape.parameter_count()}), dweights(be, {shape.parameter_count()});
+    Tensor<double, 2, Cpu> x(be, {batch, 384}), dy(be, {batch, 384}), dx(be, {batch, 384});
+    fill_normal(weights.view(), rng);
+    fill_normal(x.view(), rng);
+    fill_normal(dy.view(), rng);
+    monarch_multiply_vjp(be, monarch_view(shape, weights.view()), x.view(), dy.view(), dx.view(),
+                         monarch_view(shape, dweights.view()));
+    Tensor<double, 1, Serial> expected(serial, {shape.parameter_count()});
+    Tensor<double, 2, Serial> expected_dx(serial, {batch, 384});
+    const auto host = [](auto& tensor, auto rank) {
+      return View<double, decltype(rank)::value, Serial>(tensor.data(), tensor.extents());
+    };
+    using One = std::integral_constant<int, 1>;
+    using Two = std::integral_constant<int, 2>;
+    monarch_multiply_vjp(serial, monarch_view(shape, host(weights, One{})), host(x, Two{}), host(dy, Two{}),
+                         expected_dx.view(), monarch_view(shape, expected.view()));
+    require_close(to_host(dx.view()), to_host(expected_dx.view()), tolerance<double>(384, largest(to_host(dx.view()))));
+    require_close(to_host(dweights.view()), to_host(expected.view()),
+                  tolerance<double>(batch, largest(to_host(expected.view()))));
+    const std::vector<double> first = to_host(dweights.view());  // the same bits again
+    be.for_each(dweights.size(), [v = dweights.view()](Index i) { v(i) = 0; });
+    monarch_multiply_vjp(be, monarch_view(shape, weights.view()), x.view(), dy.view(), dx.view(),
+                         monarch_view(shape, dweights.view()));
+    CHECK(to_host(dweights.view()) == first);
+  }
+}
+
+TEMPLATE_TEST_CASE("Monarch multiply names what does not fit", "[monarch]", M2_EVERY_BACKEND) {
+  using B = typename TestType::Backend;
+  using T = typename TestType::Scalar;
+  B be;
+  const auto shape = MonarchShape<2>::rectangular({3, 5}, {2, 5});
+  Tensor<T, 1, B> weights(be, {shape.parameter_count()});
+  Tensor<T, 2, B> x(be, {7, 12}), x_right(be, {7, 15}), y(be, {7, 10}), y_short(be, {6, 10});
+  const auto m = monarch_view(shape, weights.view());
+  require_error([&] { monarch_multiply(be, m, x.view(), y.view()); }, {"monarch_multiply", "10 x 15", "(7, 12)"});
+  require_error([&] { monarch_multiply(be, m, x_right.view(), y_short.view()); }, {"(7, 15)", "(6, 10)"});
+  require_error([&] { monarch_multiply_vjp(be, m, x_right.view(), y.view(), x.view(), m); },
+                {"monarch_multiply_vjp", "(7, 15)", "(7, 12)"});
+  require_error([&] { monarch_view(MonarchShape<2>(3, 3), weights.view()); }, {"monarch_view", "9 x 9"});
+  Tensor<T, 2, B> none(be, {0, 15}), none_out(be, {0, 10});
+  monarch_multiply(be, m, none.view(), none_out.view());  // an empty batch is no error
+}

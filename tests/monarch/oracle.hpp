@@ -1,0 +1,63 @@
+#pragma once
+
+#include <vector>
+
+#include "m2/monarch/multiply.hpp"
+#include "tests/support.hpp"
+
+namespace m2::test {
+
+/// M x in double by the definition of a factor, one vector, nothing but loops.
+template <int Order, class T, class B>
+std::vector<double> oracle_multiply(const MonarchView<Order, T, B>& m, std::vector<double> x) {
+  x.resize(static_cast<std::size_t>(m.shape.padded_in()), 0.0);
+  for (int f = 0; f < Order; ++f) {
+    const FactorShape& s = m.shape.factor(f);
+    std::vector<double> y(static_cast<std::size_t>(s.out_size()), 0.0);
+    for (Index o = 0; o < s.outer; ++o)
+      for (Index i = 0; i < s.inner; ++i)
+        for (Index e = 0; e < s.out; ++e)
+          for (Index d = 0; d < s.in; ++d)
+            y[static_cast<std::size_t>((o * s.out + e) * s.inner + i)] +=
+                static_cast<double>(m.factor(f)(o, i, e, d)) *
+                x[static_cast<std::size_t>((o * s.in + d) * s.inner + i)];
+    x = y;
+  }
+  x.resize(static_cast<std::size_t>(m.shape.out_features()));
+  return x;
+}
+
+/// The dense matrix, row-major, by the oracle on the columns of the identity.
+template <int Order, class T, class B>
+std::vector<double> oracle_dense(const MonarchView<Order, T, B>& m) {
+  const auto rows = static_cast<std::size_t>(m.shape.out_features());
+  const auto cols = static_cast<std::size_t>(m.shape.in_features());
+  std::vector<double> dense(rows * cols);
+  for (std::size_t j = 0; j < cols; ++j) {
+    std::vector<double> unit(cols, 0.0);
+    unit[j] = 1.0;
+    const std::vector<double> column = oracle_multiply(m, unit);
+    for (std::size_t i = 0; i < rows; ++i) dense[i * cols + j] = column[i];
+  }
+  return dense;
+}
+
+/// Every kind of shape there is, for tests that are written over all of them: f(shape).
+template <class F>
+void for_every_shape(F&& f) {
+  f(MonarchShape<1>(6));
+  f(MonarchShape<1>::block_diagonal(12, 8, 4));
+  f(MonarchShape<1>::block_diagonal(10, 7, 3));
+  f(MonarchShape<2>(4, 4));
+  f(MonarchShape<2>(4, 9));
+  f(MonarchShape<2>(1, 5));
+  f(MonarchShape<2>::rectangular({3, 4}, {5, 2}));
+  f(MonarchShape<2>::butterfly(3, 4, 5, 2, 7, 6));
+  f(MonarchShape<2>::linear(10, 14, 4));
+  f(MonarchShape<2>::linear(14, 10, 4));
+  f(MonarchShape<3>(3, 5, 7));
+  f(MonarchShape<3>::rectangular({2, 3, 4}, {3, 2, 5}));
+  f(MonarchShape<4>(2, 3, 2, 3));
+}
+
+}  // namespace m2::test
