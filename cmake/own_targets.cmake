@@ -10,7 +10,7 @@ if(M2_MARCH)
 endif()
 
 if(M2_SANITIZE)
-  list(JOIN M2_SANITIZE "," m2_sanitizers)
+  string(REPLACE ";" "," m2_sanitizers "${M2_SANITIZE}")
   target_compile_options(m2_own INTERFACE -fsanitize=${m2_sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(m2_own INTERFACE -fsanitize=${m2_sanitizers})
 endif()

@@ -30,8 +30,8 @@ constexpr Index element_count(const std::array<Index, N>& extents) {
   return count;
 }
 
-/// A strided window onto memory of one backend: a pointer, extents and strides in elements. It owns nothing, is trivially
-/// copyable, and every permutation, slice or reshape that strides can express costs nothing.
+/// A strided window onto memory of one backend: a pointer, extents and strides in elements. It owns nothing, is
+/// trivially copyable, and every permutation, slice or reshape that strides can express costs nothing.
 ///
 /// T        element type, const for read-only views
 /// Backend  where the memory lives; views of different backends do not mix
@@ -52,9 +52,15 @@ class View {
 
   /// Views of mutable elements read as views of const elements.
   template <class U>
-    requires(std::same_as<const U, T> && !std::same_as<U, T>)
-  M2_HD constexpr View(const View<U, Rank, Backend>& other)  // NOLINT: implicit on purpose
+  requires(std::same_as<const U, T> && !std::same_as<U, T>) M2_HD
+      constexpr View(const View<U, Rank, Backend>& other)  // NOLINT: implicit on purpose
       : data_(other.data()), extents_(other.extents()), strides_(other.strides()) {}
+
+  /// Never compiles: says so in a sentence where memory of two backends would mix.
+  template <class U, class Other>
+  requires(!std::same_as<Other, Backend>) View(const View<U, Rank, Other>&) {  // NOLINT: implicit on purpose
+    static_assert(std::same_as<Other, Backend>, "A view of another backend's memory: upload or download it first.");
+  }
 
   M2_HD constexpr T* data() const { return data_; }
   M2_HD constexpr const Extents<Rank>& extents() const { return extents_; }
@@ -79,8 +85,7 @@ class View {
   }
 
   template <std::convertible_to<Index>... I>
-    requires(sizeof...(I) == Rank)
-  M2_HD constexpr T& operator()(I... indices) const {
+  requires(sizeof...(I) == Rank) M2_HD constexpr T& operator()(I... indices) const {
     const Index at[] = {static_cast<Index>(indices)...};
     Index offset = 0;
     for (int d = 0; d < Rank; ++d) offset += at[d] * stride(d);
@@ -106,9 +111,7 @@ class View {
   }
 
   /// Index i of dimension d, which disappears.
-  constexpr View<T, (Rank > 1 ? Rank - 1 : 1), Backend> select(int d, Index i) const
-    requires(Rank > 1)
-  {
+  constexpr View<T, (Rank > 1 ? Rank - 1 : 1), Backend> select(int d, Index i) const requires(Rank > 1) {
     M2_REQUIRE(i >= 0 && i < extent(d), "select: ", i, " is outside dimension ", d, " of ", extents_);
     Extents<Rank - 1> extents{}, strides{};
     for (int from = 0, to = 0; from < Rank; ++from) {
@@ -121,8 +124,8 @@ class View {
 
   /// Dimension d seen as two, (extent(d) / inner, inner).
   constexpr View<T, Rank + 1, Backend> split(int d, Index inner) const {
-    M2_REQUIRE(inner > 0 && extent(d) % inner == 0, "split: dimension ", d, " of ", extents_,
-               " is no multiple of ", inner);
+    M2_REQUIRE(inner > 0 && extent(d) % inner == 0, "split: dimension ", d, " of ", extents_, " is no multiple of ",
+               inner);
     Extents<Rank + 1> extents{}, strides{};
     for (int from = 0, to = 0; from < Rank; ++from, ++to) {
       extents[static_cast<std::size_t>(to)] = extent(from);
@@ -137,9 +140,7 @@ class View {
   }
 
   /// Dimensions d and d + 1 seen as one. Their strides must allow it: stride(d) == stride(d + 1) * extent(d + 1).
-  constexpr View<T, (Rank > 1 ? Rank - 1 : 1), Backend> merge(int d) const
-    requires(Rank > 1)
-  {
+  constexpr View<T, (Rank > 1 ? Rank - 1 : 1), Backend> merge(int d) const requires(Rank > 1) {
     const bool inner_single = extent(d + 1) == 1;
     const bool outer_single = extent(d) == 1;
     M2_REQUIRE(inner_single || outer_single || size() == 0 || stride(d) == stride(d + 1) * extent(d + 1),
@@ -165,8 +166,8 @@ class View {
   Extents<Rank> strides_{};
 };
 
-/// The type of a read-only argument of an op: element type and backend are deduced from the views the op writes, so that
-/// views of mutable elements convert. A view of another backend does not compile.
+/// The type of a read-only argument of an op: element type and backend are deduced from the views the op writes, so
+/// that views of mutable elements convert. A view of another backend does not compile.
 template <class T, int Rank, class Backend>
 using Input = std::type_identity_t<View<const T, Rank, Backend>>;
 

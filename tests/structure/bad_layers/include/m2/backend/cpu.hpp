@@ -1,0 +1,5 @@
+#pragma once
+#include <Eigen/Core>
+#include <omp.h>
+
+#include "m2/core/good.hpp"

@@ -1,0 +1,3 @@
+// expect: include/m2/core/right.hpp: m2/ops/good.hpp: core does not see ops
+#pragma once
+#include "m2/ops/good.hpp"

@@ -1,0 +1,2 @@
+// expect: include/m2/core/twice.hpp: it has no #pragma once
+

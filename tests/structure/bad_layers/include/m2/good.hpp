@@ -1,0 +1,3 @@
+#pragma once
+#include "m2/backend/cpu.hpp"
+#include "m2/nn/good.hpp"

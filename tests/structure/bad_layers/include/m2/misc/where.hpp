@@ -1,0 +1,2 @@
+// expect: include/m2/misc/where.hpp: it lies in no layer
+#pragma once

@@ -1,0 +1,4 @@
+#pragma once
+#include <Eigen/Core>
+
+#include "m2/backend/cpu.hpp"

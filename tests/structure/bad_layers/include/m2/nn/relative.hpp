@@ -1,0 +1,3 @@
+// expect: include/m2/nn/relative.hpp: good.hpp: headers of m2 are included as
+#pragma once
+#include "good.hpp"

@@ -1,0 +1,4 @@
+#pragma once
+#include <vector>
+
+#include "m2/core/good.hpp"

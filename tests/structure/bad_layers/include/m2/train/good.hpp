@@ -1,0 +1,2 @@
+#pragma once
+#include "m2/nn/good.hpp"
