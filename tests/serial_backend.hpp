@@ -7,8 +7,8 @@
 
 namespace m2::test {
 
-/// The smallest backend there can be: plain loops on the host. Tests run every op on it beside Cpu, and nvcc compiles every
-/// op for it, so that no op depends on anything outside the Backend concept.
+/// The smallest backend there can be: plain loops on the host. Tests run every op on it beside Cpu, and nvcc compiles
+/// every op for it, so that no op depends on anything outside the Backend concept.
 class Serial {
  public:
   template <class T>

@@ -32,8 +32,8 @@ double tolerance(Index terms, double magnitude = 1.0) {
   return eps * magnitude * (8.0 + 4.0 * std::sqrt(static_cast<double>(terms)));
 }
 
-/// A tensor with room around its elements: view() is strided in every dimension when Gap > 1, so that an op that assumes
-/// contiguity fails its test.
+/// A tensor with room around its elements: view() is strided in every dimension when Gap > 1, so that an op that
+/// assumes contiguity fails its test.
 template <class T, int Rank, class B>
 class Strided {
  public:

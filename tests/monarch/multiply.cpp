@@ -13,9 +13,9 @@ enum class Layout { features, batch, strided };
 template <class T, class B>
 struct Vectors {
   Vectors(B& be, Index batch, Index features, Layout layout)
-      : layout_(layout), data_(be,
-                               layout == Layout::batch ? Extents<2>{features, batch} : Extents<2>{batch, features},
-                               layout == Layout::strided ? 2 : 1) {}
+      : layout_(layout),
+        data_(be, layout == Layout::batch ? Extents<2>{features, batch} : Extents<2>{batch, features},
+              layout == Layout::strided ? 2 : 1) {}
   View<T, 2, B> view() { return layout_ == Layout::batch ? data_.view().transpose(0, 1) : data_.view(); }
 
  private:

@@ -45,20 +45,19 @@ struct RowProbe {
 /// scatter_add_rows(ids, rows, table)   table[ids[r]] += rows[r], rows in order
 template <class B>
 concept Backend = std::default_initializable<B> &&
-                  requires(B& be, const float* host, float* device, Index n, View<const std::int32_t, 1, B> ids,
-                           View<const float, 2, B> rows, View<float, 2, B> table, View<const float, 4, B> a,
-                           View<float, 4, B> c) {
-                    typename B::template Buffer<float>;
-                    { be.template allocate<float>(n) } -> std::same_as<typename B::template Buffer<float>>;
-                    be.upload(host, device, n);
-                    be.download(static_cast<const float*>(device), device, n);
-                    be.synchronize();
-                    be.for_each(n, detail::EachProbe{});
-                    be.for_rows(n, n, detail::RowProbe<typename B::Team>{});
-                    { be.sum(n, detail::TermProbe{}) } -> std::convertible_to<double>;
-                    be.gemm(a, a, c, true);
-                    be.scatter_add_rows(ids, rows, table);
-                  };
+    requires(B& be, const float* host, float* device, Index n, View<const std::int32_t, 1, B> ids,
+             View<const float, 2, B> rows, View<float, 2, B> table, View<const float, 4, B> a, View<float, 4, B> c) {
+  typename B::template Buffer<float>;
+  { be.template allocate<float>(n) } -> std::same_as<typename B::template Buffer<float>>;
+  be.upload(host, device, n);
+  be.download(static_cast<const float*>(device), device, n);
+  be.synchronize();
+  be.for_each(n, detail::EachProbe{});
+  be.for_rows(n, n, detail::RowProbe<typename B::Team>{});
+  { be.sum(n, detail::TermProbe{}) } -> std::convertible_to<double>;
+  be.gemm(a, a, c, true);
+  be.scatter_add_rows(ids, rows, table);
+};
 
 /// c (+)= a b for single matrices: a (m, k), b (k, n), c (m, n), any strides.
 template <Scalar T, Backend B>

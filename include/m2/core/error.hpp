@@ -41,7 +41,7 @@ std::string concat(const Parts&... parts) {
 }  // namespace m2
 
 /// Throws m2::Error made of the remaining arguments when the condition is false. Shapes are checked in every build.
-#define M2_REQUIRE(condition, ...)                                            \
-  do {                                                                        \
-    if (!(condition)) throw ::m2::Error(::m2::detail::concat(__VA_ARGS__));   \
+#define M2_REQUIRE(condition, ...)                                          \
+  do {                                                                      \
+    if (!(condition)) throw ::m2::Error(::m2::detail::concat(__VA_ARGS__)); \
   } while (false)

@@ -6,13 +6,13 @@
 
 namespace m2 {
 
-/// The shape of one Monarch factor. It reads a vector as x[o, d, i] with o < outer, d < in, i < inner, and mixes the middle
-/// digit, by a matrix of its own for every (o, i):
+/// The shape of one Monarch factor. It reads a vector as x[o, d, i] with o < outer, d < in, i < inner, and mixes the
+/// middle digit, by a matrix of its own for every (o, i):
 ///
 ///   y[o, e, i] = sum_d W[o, i, e, d] x[o, d, i],  e < out
 ///
-/// So a factor is block-diagonal up to the permutations that these strides stand for; no data is ever permuted. The weights
-/// lie contiguously as (outer, inner, out, in).
+/// So a factor is block-diagonal up to the permutations that these strides stand for; no data is ever permuted. The
+/// weights lie contiguously as (outer, inner, out, in).
 struct FactorShape {
   Index outer = 1, in = 1, out = 1, inner = 1;
 

@@ -4,7 +4,8 @@
 
 namespace m2 {
 
-/// An array that owns its memory on a backend: contiguous, the last dimension fastest, move-only. Elements start at zero.
+/// An array that owns its memory on a backend: contiguous, the last dimension fastest, move-only. Elements start at
+/// zero.
 template <class T, int Rank, class Backend>
 class Tensor {
  public:

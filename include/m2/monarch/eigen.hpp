@@ -10,8 +10,7 @@ namespace m2 {
 
 /// The columns of an Eigen matrix as vectors, without a copy.  // (columns, rows)
 template <class Derived>
-  requires((Derived::Flags & Eigen::DirectAccessBit) != 0)
-auto columns_of(const Eigen::DenseBase<Derived>& matrix) {
+requires((Derived::Flags & Eigen::DirectAccessBit) != 0) auto columns_of(const Eigen::DenseBase<Derived>& matrix) {
   const Derived& m = matrix.derived();
   const bool row_major = Derived::IsRowMajor;
   return View<const typename Derived::Scalar, 2, Cpu>(
@@ -19,14 +18,13 @@ auto columns_of(const Eigen::DenseBase<Derived>& matrix) {
       {row_major ? m.innerStride() : m.outerStride(), row_major ? m.outerStride() : m.innerStride()});
 }
 template <class Derived>
-  requires((Derived::Flags & Eigen::DirectAccessBit) != 0)
-auto columns_of(Eigen::DenseBase<Derived>& matrix) {
+requires((Derived::Flags & Eigen::DirectAccessBit) != 0) auto columns_of(Eigen::DenseBase<Derived>& matrix) {
   const auto read = columns_of(static_cast<const Eigen::DenseBase<Derived>&>(matrix));
   return View<typename Derived::Scalar, 2, Cpu>(matrix.derived().data(), read.extents(), read.strides());
 }
 
-/// Y = M X: every column of X is a vector. Column-major X is the layout with features contiguous, row-major X the one with
-/// the batch contiguous; the result has the storage order of X.
+/// Y = M X: every column of X is a vector. Column-major X is the layout with features contiguous, row-major X the one
+/// with the batch contiguous; the result has the storage order of X.
 ///
 /// Shapes   X in_features x batch, result out_features x batch
 /// Errors   m2::Error if X.rows() != M.cols()

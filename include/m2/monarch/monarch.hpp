@@ -9,8 +9,8 @@
 
 namespace m2 {
 
-/// An order-p Monarch matrix that owns its weights: the product of p block-diagonal factors and the permutations between
-/// them, out_features x in_features, at a cost of O(p N^(1 + 1/p)) instead of N^2. Copies are explicit (clone).
+/// An order-p Monarch matrix that owns its weights: the product of p block-diagonal factors and the permutations
+/// between them, out_features x in_features, at a cost of O(p N^(1 + 1/p)) instead of N^2. Copies are explicit (clone).
 ///
 /// Order  number of factors, at least 1 (1: block-diagonal)
 /// T      element type

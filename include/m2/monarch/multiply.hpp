@@ -9,8 +9,8 @@
 
 namespace m2 {
 
-/// A Monarch matrix in memory that somebody else owns: its shape and where the weights of each factor lie, each contiguous
-/// as (outer, inner, out, in). T is const for matrices that are only read.
+/// A Monarch matrix in memory that somebody else owns: its shape and where the weights of each factor lie, each
+/// contiguous as (outer, inner, out, in). T is const for matrices that are only read.
 template <int Order, class T, class B>
 struct MonarchView {
   MonarchShape<Order> shape;
@@ -23,8 +23,7 @@ struct MonarchView {
   }
 
   operator MonarchView<Order, const T, B>() const  // NOLINT: as View does
-    requires(!std::is_const_v<T>)
-  {
+      requires(!std::is_const_v<T>) {
     MonarchView<Order, const T, B> result{shape, {}};
     for (std::size_t f = 0; f < factors.size(); ++f) result.factors[f] = factors[f];
     return result;
@@ -34,8 +33,9 @@ struct MonarchView {
 /// The view of a matrix whose factors lie one after the other from `weights` on, in the order of application.
 template <int Order, class T, class B>
 MonarchView<Order, T, B> monarch_view(const MonarchShape<Order>& shape, View<T, 1, B> weights) {
-  M2_REQUIRE(weights.extent(0) == shape.parameter_count() && weights.is_contiguous(), "monarch_view: ",
-             weights.extent(0), " weights for a ", shape, " matrix of ", shape.parameter_count(), " weights");
+  M2_REQUIRE(weights.extent(0) == shape.parameter_count() && weights.is_contiguous(),
+             "monarch_view: ", weights.extent(0), " weights for a ", shape, " matrix of ", shape.parameter_count(),
+             " weights");
   MonarchView<Order, T, B> result{shape, {}};
   Index offset = 0;
   for (int f = 0; f < Order; ++f) {
@@ -108,7 +108,7 @@ MonarchCall<T> monarch_call(const MonarchShape<Order>& shape,
 ///          (widest, batch) arrays for the time of the call
 /// Source   Dao et al. 2022 (arXiv:2204.00595) Def. 1; Fu et al. 2023 (arXiv:2310.12109) Sec. 3
 template <int Order, class W, Scalar T, Backend B>
-  requires std::same_as<std::remove_const_t<W>, T>
+requires std::same_as<std::remove_const_t<W>, T>
 void monarch_multiply(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> x, View<T, 2, B> y) {
   const MonarchView<Order, const T, B> read = m;
   detail::check_multiply<Order, T, B>("monarch_multiply", m.shape, x, y);
@@ -134,7 +134,7 @@ void monarch_multiply(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> x
 /// Cost     three times the flops of the multiply, less its last factor; the inputs of the factors are computed again
 /// Source   m2-reference section 1.2; Dao et al. 2022 (arXiv:2204.00595)
 template <int Order, class W, Scalar T, Backend B>
-  requires std::same_as<std::remove_const_t<W>, T>
+requires std::same_as<std::remove_const_t<W>, T>
 void monarch_multiply_vjp(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> x, Input<T, 2, B> dy,
                           View<T, 2, B> dx, const MonarchView<Order, T, B>& dm) {
   const MonarchView<Order, const T, B> read = m;
@@ -152,7 +152,8 @@ void monarch_multiply_vjp(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, 
     T* inputs = memory.data();
     detail::load_padded<T, B>(be, x, inputs, m.shape.padded_in());
     for (int f = 0; f + 1 < Order; ++f)
-      detail::apply_factor<T, B>(be, m.shape.factor(f), read.factor(f), inputs + f * step, inputs + (f + 1) * step, batch);
+      detail::apply_factor<T, B>(be, m.shape.factor(f), read.factor(f), inputs + f * step, inputs + (f + 1) * step,
+                                 batch);
     T* gradient = inputs + Order * step;
     T* other = gradient + step;
     detail::load_padded<T, B>(be, dy, gradient, m.shape.padded_out());

@@ -29,11 +29,12 @@ inline Index ceil_divide(Index a, Index b) {
 
 /// The shape of an order-p Monarch matrix: its factors in the order in which they meet the input.
 ///
-/// A vector of size N = r0 r1 .. r_{p-1} is read as digits (j0, j1, .., j_{p-1}), the last one contiguous. The first factor
-/// mixes the last digit, the next one the digit before it, and so on; a factor has one matrix for every value of all other
-/// digits. Radices may differ, input and output radices may differ (rectangular), and the two-factor shapes of the
-/// reference code re-read the middle vector with another number of blocks. Where in_features or out_features is less than
-/// the product of the radices, the input is padded with zeros and the output cut, as the reference's linear layers do.
+/// A vector of size N = r0 r1 .. r_{p-1} is read as digits (j0, j1, .., j_{p-1}), the last one contiguous. The first
+/// factor mixes the last digit, the next one the digit before it, and so on; a factor has one matrix for every value of
+/// all other digits. Radices may differ, input and output radices may differ (rectangular), and the two-factor shapes
+/// of the reference code re-read the middle vector with another number of blocks. Where in_features or out_features is
+/// less than the product of the radices, the input is padded with zeros and the output cut, as the reference's linear
+/// layers do.
 ///
 /// Source   Dao et al. 2022 (arXiv:2204.00595) Def. 1; Fu et al. 2023 (arXiv:2310.12109) Sec. 3
 template <int Order>
@@ -45,8 +46,7 @@ class MonarchShape {
 
   /// Square, with these radices: N = r0 r1 .. r_{p-1}. MonarchShape<2>{64, 64} is 4096 x 4096.
   template <std::convertible_to<Index>... R>
-    requires(sizeof...(R) == Order)
-  MonarchShape(R... radices)  // NOLINT: implicit, so that {64, 64} is a shape
+  requires(sizeof...(R) == Order) MonarchShape(R... radices)  // NOLINT: implicit, so that {64, 64} is a shape
       : MonarchShape(square(Radices{static_cast<Index>(radices)...})) {}
 
   static MonarchShape square(const Radices& radices) { return rectangular(radices, radices); }
@@ -65,27 +65,22 @@ class MonarchShape {
     return MonarchShape(factors);
   }
 
-  /// One block-diagonal matrix of `blocks` blocks, out_features x in_features; sizes round up to multiples of the blocks.
-  static MonarchShape block_diagonal(Index in_features, Index out_features, Index blocks)
-    requires(Order == 1)
-  {
-    return MonarchShape({FactorShape{blocks, detail::ceil_divide(in_features, blocks),
-                                     detail::ceil_divide(out_features, blocks), 1}},
-                        in_features, out_features);
+  /// One block-diagonal matrix of `blocks` blocks, out_features x in_features; sizes round up to multiples of the
+  /// blocks.
+  static MonarchShape block_diagonal(Index in_features, Index out_features, Index blocks) requires(Order == 1) {
+    return MonarchShape(
+        {FactorShape{blocks, detail::ceil_divide(in_features, blocks), detail::ceil_divide(out_features, blocks), 1}},
+        in_features, out_features);
   }
 
   /// The reference's two-factor multiply: first weights (k, q, p), second weights (l, s, r), l r = k q; the matrix is
   /// s l x k p. Block i of the second factor gathers the middle vector with stride l.
-  static MonarchShape butterfly(Index k, Index q, Index p, Index l, Index s, Index r)
-    requires(Order == 2)
-  {
+  static MonarchShape butterfly(Index k, Index q, Index p, Index l, Index s, Index r) requires(Order == 2) {
     return MonarchShape({FactorShape{k, p, q, 1}, FactorShape{1, r, s, l}});
   }
 
   /// The reference's MonarchLinear: `blocks` blocks in both factors, middle blocks as small as the smaller side.
-  static MonarchShape linear(Index in_features, Index out_features, Index blocks)
-    requires(Order == 2)
-  {
+  static MonarchShape linear(Index in_features, Index out_features, Index blocks) requires(Order == 2) {
     const Index in = detail::ceil_divide(in_features, blocks), out = detail::ceil_divide(out_features, blocks);
     const Index middle = std::min(in, out);
     return MonarchShape({FactorShape{blocks, in, middle, 1}, FactorShape{1, middle, out, blocks}}, in_features,

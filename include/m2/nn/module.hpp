@@ -19,14 +19,14 @@ namespace m2 {
 /// The backward pass belongs to the last forward pass with the same cache and the same x.
 template <class M>
 concept Module = Scalar<typename M::Scalar> && Backend<typename M::Backend> &&
-                 requires(const M& cm, M& m, typename M::Backend& be, typename M::Cache& cache, Extents<3> extents,
-                          View<const typename M::Scalar, 3, typename M::Backend> in,
-                          View<typename M::Scalar, 3, typename M::Backend> out) {
-                   { cm.output_extents(extents) } -> std::same_as<Extents<3>>;
-                   { cm.make_cache(be, extents) } -> std::same_as<typename M::Cache>;
-                   cm.forward(be, in, out, cache);
-                   m.backward(be, in, in, cache, out);
-                   m.visit([](const std::string&, auto&) {});
-                 };
+    requires(const M& cm, M& m, typename M::Backend& be, typename M::Cache& cache, Extents<3> extents,
+             View<const typename M::Scalar, 3, typename M::Backend> in,
+             View<typename M::Scalar, 3, typename M::Backend> out) {
+  { cm.output_extents(extents) } -> std::same_as<Extents<3>>;
+  { cm.make_cache(be, extents) } -> std::same_as<typename M::Cache>;
+  cm.forward(be, in, out, cache);
+  m.backward(be, in, in, cache, out);
+  m.visit([](const std::string&, auto&) {});
+};
 
 }  // namespace m2

@@ -110,8 +110,9 @@ struct RandomSite {
   std::uint64_t key = 0;
 };
 
-/// Modules call visitor(name, member) for each parameter, child module and random site; names join with dots. A visitor that
-/// takes (name, Parameter&) sees parameters; one that takes (name, RandomSite&) sees random sites; children are entered.
+/// Modules call visitor(name, member) for each parameter, child module and random site; names join with dots. A visitor
+/// that takes (name, Parameter&) sees parameters; one that takes (name, RandomSite&) sees random sites; children are
+/// entered.
 template <class Visitor, class Member>
 void visit_member(Visitor& visitor, const std::string& prefix, const std::string& name, Member& member) {
   const std::string full = prefix.empty() ? name : (name.empty() ? prefix : prefix + '.' + name);

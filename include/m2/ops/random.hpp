@@ -26,7 +26,8 @@ M2_HD constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4>
 }
 
 /// 128 random bits for position `index` of stream `stream` of a seed.
-M2_HD constexpr std::array<std::uint32_t, 4> random_bits(std::uint64_t seed, std::uint64_t stream, std::uint64_t index) {
+M2_HD constexpr std::array<std::uint32_t, 4> random_bits(std::uint64_t seed, std::uint64_t stream,
+                                                         std::uint64_t index) {
   return philox({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
                  static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)},
                 {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
@@ -42,7 +43,8 @@ M2_HD constexpr T unit_interval(std::uint32_t high, std::uint32_t low) {
   }
 }
 
-/// A host-side sequence of random numbers: the state is (seed, stream, position), so it can be stored, resumed and split.
+/// A host-side sequence of random numbers: the state is (seed, stream, position), so it can be stored, resumed and
+/// split.
 class Rng {
  public:
   explicit Rng(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
@@ -67,7 +69,8 @@ class Rng {
   T normal(T mean = 0, T deviation = 1) {
     const auto b = bits();
     const double radius = std::sqrt(-2.0 * std::log(1.0 - unit_interval<double>(b[0], b[1])));
-    return mean + deviation * static_cast<T>(radius * std::cos(2.0 * std::numbers::pi * unit_interval<double>(b[2], b[3])));
+    return mean +
+           deviation * static_cast<T>(radius * std::cos(2.0 * std::numbers::pi * unit_interval<double>(b[2], b[3])));
   }
 
   /// A whole number in [0, bound), bound >= 1.

@@ -40,7 +40,7 @@ void with_eigen(StridedMatrix<const T> m, F&& f) {
     for (Index j = 0; j < m.cols; ++j)
       for (Index i = 0; i < m.rows; ++i) copy(i, j) = m.data[i * m.row_stride + j * m.col_stride];
     f(Eigen::Map<const EigenMatrix<T, Eigen::ColMajor>, 0, Eigen::OuterStride<>>(copy.data(), m.rows, m.cols,
-                                                                                Eigen::OuterStride<>(m.rows)));
+                                                                                 Eigen::OuterStride<>(m.rows)));
   }
 }
 
@@ -75,8 +75,8 @@ void cpu_gemm(View<const T, 4, B> a, View<const T, 4, B> b, View<T, 4, B> c, boo
                  b.extent(3) == c.extent(3),
              "gemm: a is ", a.extents(), ", b is ", b.extents(), ", c is ", c.extents());
   const Index m = c.extent(2), n = c.extent(3), k = a.extent(3), groups = c.extent(0) * c.extent(1);
-  const double flops = 2.0 * static_cast<double>(groups) * static_cast<double>(m) * static_cast<double>(n) *
-                       static_cast<double>(k);
+  const double flops =
+      2.0 * static_cast<double>(groups) * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   const int threads = flops > 1e5 ? available_threads() : 1;  // 1e5 flops take about the time to wake a thread
   const Index splits = groups >= threads ? 1 : threads;
   parallel_parts(groups * splits, threads, [&](Index part) {

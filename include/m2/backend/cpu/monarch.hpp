@@ -8,9 +8,10 @@
 #include "m2/backend/cpu/scratch.hpp"
 #include "m2/core/factor_shape.hpp"
 
-/// The Monarch multiply on the CPU. The batch is cut into tiles that stay in cache through all factors; in a tile the batch
-/// is contiguous, so that every block of every factor is one Eigen product whose strides are the permutation. A tile is read
-/// from and written to the caller's memory directly where a product can do it, and transposed on the way otherwise.
+/// The Monarch multiply on the CPU. The batch is cut into tiles that stay in cache through all factors; in a tile the
+/// batch is contiguous, so that every block of every factor is one Eigen product whose strides are the permutation. A
+/// tile is read from and written to the caller's memory directly where a product can do it, and transposed on the way
+/// otherwise.
 namespace m2::detail {
 
 /// A tile of vectors: element (feature, vector) at data[feature * feature_stride + vector * batch_stride].
@@ -54,19 +55,31 @@ void apply_factor_vjp(const FactorShape& f, const T* weights, Tile<const T> x, T
   });
 }
 
-/// Copies `features` features of a tile and zeroes the features above, up to `padded`. Works through squares that fit the
-/// first-level cache, so that one side may be a transposition away.
+/// Copies `features` features of a tile and zeroes the features above, up to `padded`. It goes by squares through a small
+/// buffer: reads and writes both run along their own contiguous dimension, where a plain transposition would touch one
+/// element of many cache lines at a time, all of one cache set when the stride is a power of two.
 template <class T>
 void copy_tile(Tile<const T> from, Tile<T> to, Index features, Index padded, Index batch) {
   constexpr Index side = 16;
+  T square[side * side];  // (feature, vector)
   for (Index f0 = 0; f0 < features; f0 += side) {
-    const Index f1 = std::min(features, f0 + side);
+    const Index fs = std::min(side, features - f0);
     for (Index b0 = 0; b0 < batch; b0 += side) {
-      const Index b1 = std::min(batch, b0 + side);
-      for (Index f = f0; f < f1; ++f)
-        for (Index b = b0; b < b1; ++b)
-          to.data[f * to.feature_stride + b * to.batch_stride] =
-              from.data[f * from.feature_stride + b * from.batch_stride];
+      const Index bs = std::min(side, batch - b0);
+      const T* in = from.data + f0 * from.feature_stride + b0 * from.batch_stride;
+      T* out = to.data + f0 * to.feature_stride + b0 * to.batch_stride;
+      if (from.batch_stride == 1) {
+        for (Index f = 0; f < fs; ++f) std::copy_n(in + f * from.feature_stride, bs, square + f * side);
+      } else {
+        for (Index b = 0; b < bs; ++b)
+          for (Index f = 0; f < fs; ++f) square[f * side + b] = in[f * from.feature_stride + b * from.batch_stride];
+      }
+      if (to.batch_stride == 1) {
+        for (Index f = 0; f < fs; ++f) std::copy_n(square + f * side, bs, out + f * to.feature_stride);
+      } else {
+        for (Index b = 0; b < bs; ++b)
+          for (Index f = 0; f < fs; ++f) out[f * to.feature_stride + b * to.batch_stride] = square[f * side + b];
+      }
     }
   }
   for (Index f = features; f < padded; ++f)
@@ -81,8 +94,8 @@ bool direct(Tile<T> tile, Index inner) {
 
 struct MonarchScratch;
 
-/// Vectors to a tile: two buffers of the widest vector in 3/4 of a 1 MiB second-level cache, but at least 64, since a tile
-/// reads all weights, and at most 256. Fewer when that lets every thread have a tile.
+/// Vectors to a tile: two buffers of the widest vector in 3/4 of a 1 MiB second-level cache, but at least 64, since a
+/// tile reads all weights, and at most 256. Fewer when that lets every thread have a tile.
 template <class T>
 Index tile_size(const MonarchCall<T>& call, int threads) {
   const Index cache = Index{3} << 18;
@@ -128,7 +141,8 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, Tile<const T> x, Tile<T> y
 
 struct MonarchGradientScratch;
 
-/// Where each part of a VJP sums its weight gradients: part 0 in the caller's memory, the others in memory of their own.
+/// Where each part of a VJP sums its weight gradients: part 0 in the caller's memory, the others in memory of their
+/// own.
 template <class T>
 struct PartialGradients {
   std::span<const FactorShape> factors;
@@ -159,7 +173,8 @@ void multiply_vjp_tile(const MonarchCall<T>& call, Tile<const T> x, Tile<const T
   Tile<T> gradient = input(count), other = input(count + 1);
   copy_tile<T>(dy, gradient, call.out_features, call.padded_out(), batch);
   for (std::size_t f = count; f-- > 0;) {
-    apply_factor_vjp<T>(call.factors[f], call.weights[f], read(input(f)), read(gradient), other, sums.of(part, f), batch);
+    apply_factor_vjp<T>(call.factors[f], call.weights[f], read(input(f)), read(gradient), other, sums.of(part, f),
+                        batch);
     std::swap(gradient, other);
   }
   copy_tile<T>(read(gradient), dx, call.in_features, call.in_features, batch);
