@@ -31,6 +31,7 @@ function(m2_find_eigen)
   m2_download(eigen https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.gz
               8586084f71f9bde545ee7fa6d00288b264a2b7ac3607b974e54d13e7162c1c72)
   m2_header_target(Eigen3::Eigen "${eigen_SOURCE_DIR}")
+  set(eigen_SOURCE_DIR "${eigen_SOURCE_DIR}" PARENT_SCOPE)
 endfunction()
 
 function(m2_find_json)

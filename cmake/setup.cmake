@@ -1,6 +1,7 @@
 # Shared by the two commands of the README (cmake/demo.cmake, cmake/test.cmake): installs what is missing through apt where
 # there is apt, and configures and builds m2 in build/<name>.
 
+include("${CMAKE_CURRENT_LIST_DIR}/find_clang.cmake")
 get_filename_component(M2_ROOT "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
 cmake_host_system_information(RESULT M2_CORES QUERY NUMBER_OF_LOGICAL_CORES)
 
@@ -29,18 +30,6 @@ function(m2_package_is_available result package)
   else()
     set(${result} FALSE PARENT_SCOPE)
   endif()
-endfunction()
-
-# Looks for clang++ of version 16 or later: a second opinion on warnings.
-function(m2_find_clang result)
-  find_program(clang NAMES clang++-16 clang++-18 clang++-19 clang++-20 clang++-17 clang++ NO_CACHE)
-  if(clang)
-    execute_process(COMMAND "${clang}" -dumpversion OUTPUT_VARIABLE version OUTPUT_STRIP_TRAILING_WHITESPACE)
-    if(version VERSION_LESS 16)
-      unset(clang)
-    endif()
-  endif()
-  set(${result} "${clang}" PARENT_SCOPE)
 endfunction()
 
 # m2_install([CLANG] package...) installs the packages that are missing. Whatever cannot be installed is left to CMake,

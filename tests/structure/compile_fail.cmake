@@ -1,10 +1,10 @@
-# cmake -D SOURCE=<program> -D "COMPILER=<command that checks a source>" -P compile_fail.cmake
+# cmake -D COMPILER=<compiler> -D FLAGS=<one flag, @file for more> -D SOURCE=<program> -P compile_fail.cmake
 #
 # The program must not compile, and the compiler must print the sentence of its line "// expect: sentence". Sentences that
 # compilers word in their own way have more lines, "// or: sentence"; one of them must be printed. A program may have several
 # such groups.
 cmake_minimum_required(VERSION 3.25)
-execute_process(COMMAND "${CMAKE_COMMAND}" -E env LC_ALL=C ${COMPILER} "${SOURCE}" RESULT_VARIABLE result
+execute_process(COMMAND "${CMAKE_COMMAND}" -E env LC_ALL=C "${COMPILER}" "${FLAGS}" -fsyntax-only "${SOURCE}" RESULT_VARIABLE result
                 OUTPUT_VARIABLE output ERROR_VARIABLE output)
 if(result EQUAL 0)
   message(FATAL_ERROR "${SOURCE} compiles.")

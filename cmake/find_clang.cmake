@@ -1,0 +1,11 @@
+# Looks for clang++ of version 16 or later: a second opinion on warnings.
+function(m2_find_clang result)
+  find_program(clang NAMES clang++-16 clang++-18 clang++-19 clang++-20 clang++-17 clang++ NO_CACHE)
+  if(clang)
+    execute_process(COMMAND "${clang}" -dumpversion OUTPUT_VARIABLE version OUTPUT_STRIP_TRAILING_WHITESPACE)
+    if(version VERSION_LESS 16)
+      unset(clang)
+    endif()
+  endif()
+  set(${result} "${clang}" PARENT_SCOPE)
+endfunction()
