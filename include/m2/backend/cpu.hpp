@@ -6,18 +6,22 @@
 #include "m2/backend/concept.hpp"
 #include "m2/backend/cpu/buffer.hpp"
 #include "m2/backend/cpu/gemm.hpp"
+#include "m2/backend/cpu/long_convolution.hpp"
 #include "m2/backend/cpu/loops.hpp"
 #include "m2/backend/cpu/monarch.hpp"
 
 namespace m2 {
 
-/// The CPU backend: Eigen for matrix products, OpenMP (when the compiler has it on) for loops. It has no state; the number
-/// of threads is OpenMP's own, OMP_NUM_THREADS or omp_set_num_threads. Everything is complete on return.
+/// The CPU backend: Eigen for matrix products, OpenMP (when the compiler has it on) for loops. It has no state; the
+/// number of threads is OpenMP's own, OMP_NUM_THREADS or omp_set_num_threads. Everything is complete on return.
 class Cpu {
  public:
   template <class T>
   using Buffer = detail::CpuBuffer<T>;
   using Team = detail::CpuTeam;
+  /// What monarch/long_convolution.hpp runs on this backend.
+  template <class T>
+  using LongConvolutionPlan = detail::CpuLongConvolution<T, Cpu>;
 
   template <class T>
   Buffer<T> allocate(Index n) const {
@@ -38,8 +42,8 @@ class Cpu {
     detail::cpu_for_each(n, f);
   }
   template <class F>
-  void for_rows(Index rows, Index width, F&& f) const {
-    detail::cpu_for_rows(rows, width, f);
+  void for_rows(Index rows, Index width, F&& f, Index depth = 1) const {
+    detail::cpu_for_rows(rows, width, f, depth);
   }
   template <class F>
   double sum(Index n, F&& f) const {
@@ -53,13 +57,14 @@ class Cpu {
   void scatter_add_rows(View<const std::int32_t, 1, Cpu> ids, Input<T, 2, Cpu> rows, View<T, 2, Cpu> table) const {
     const Index width = table.extent(1);
     const Index parts = rows.extent(0) * width >= detail::parallel_threshold ? detail::available_threads() : 1;
-    detail::parallel_parts(parts, static_cast<int>(parts), [&](Index part) {  // a thread owns columns: rows stay in order
-      const Index begin = width * part / parts, end = width * (part + 1) / parts;
-      for (Index r = 0; r < rows.extent(0); ++r) {
-        const Index id = ids(r);
-        for (Index j = begin; j < end; ++j) table(id, j) += rows(r, j);
-      }
-    });
+    detail::parallel_parts(parts, static_cast<int>(parts),
+                           [&](Index part) {  // a thread owns columns: rows stay in order
+                             const Index begin = width * part / parts, end = width * (part + 1) / parts;
+                             for (Index r = 0; r < rows.extent(0); ++r) {
+                               const Index id = ids(r);
+                               for (Index j = begin; j < end; ++j) table(id, j) += rows(r, j);
+                             }
+                           });
   }
 
   /// The Monarch multiply and its VJP; monarch/multiply.hpp checks shapes and calls these.
@@ -77,7 +82,8 @@ class Cpu {
   /// Rows of the view are vectors. A stride counts as 1 where the extent is 1.
   template <class T>
   static detail::Tile<T> tile_of(View<T, 2, Cpu> view) {
-    return {view.data(), view.extent(1) == 1 ? 1 : view.stride(1), view.extent(0) == 1 ? view.extent(1) : view.stride(0)};
+    return {view.data(), view.extent(1) == 1 ? 1 : view.stride(1),
+            view.extent(0) == 1 ? view.extent(1) : view.stride(0)};
   }
 };
 

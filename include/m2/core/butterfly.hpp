@@ -19,10 +19,10 @@
 #define M2_UNROLL
 #endif
 
-/// The small DFTs from which a transform of any smooth size is built: X[e] = sum_j w_R^{e j} x[j], w_R = exp(-2 pi i / R),
-/// in place on arrays of real and imaginary parts, unrolled for R = 1, 2, 3, 4, 5, 7, 8, 16. T is the element type, V the
-/// type computed on: T itself, or a SIMD register of T. Exchanging the two arrays gives the inverse DFT (times R), because
-/// swap(x) = i conj(x).
+/// The small DFTs from which a transform of any smooth size is built: X[e] = sum_j w_R^{e j} x[j], w_R = exp(-2 pi i /
+/// R), in place on arrays of real and imaginary parts, unrolled for R = 1, 2, 3, 4, 5, 7, 8, 16. T is the element type,
+/// V the type computed on: T itself, or a SIMD register of T. Exchanging the two arrays gives the inverse DFT (times
+/// R), because swap(x) = i conj(x).
 namespace m2::detail {
 
 /// c + a s and c - a s in one expression, which every compiler may contract to a fused multiply-add.
@@ -51,7 +51,7 @@ M2_HD constexpr double unit_sine(int r, int k) {
 template <class T, int R, class V>
 M2_HD M2_INLINE void odd_butterfly(V* re, V* im) {
   constexpr int half = (R - 1) / 2;
-  V sr[half], si[half], dr[half], di[half];
+  V sr[std::size_t{half}], si[std::size_t{half}], dr[std::size_t{half}], di[std::size_t{half}];
   const V r0 = re[0], i0 = im[0];
   M2_UNROLL for (int j = 0; j < half; ++j) {
     sr[j] = re[j + 1] + re[R - 1 - j], si[j] = im[j + 1] + im[R - 1 - j];
@@ -168,14 +168,22 @@ M2_HD M2_INLINE void butterfly(V* re, V* im) {
 template <class F>
 void with_radix(int radix, F&& f) {
   switch (radix) {
-    case 2: return f(std::integral_constant<int, 2>{});
-    case 3: return f(std::integral_constant<int, 3>{});
-    case 4: return f(std::integral_constant<int, 4>{});
-    case 5: return f(std::integral_constant<int, 5>{});
-    case 7: return f(std::integral_constant<int, 7>{});
-    case 8: return f(std::integral_constant<int, 8>{});
-    case 16: return f(std::integral_constant<int, 16>{});
-    default: return f(std::integral_constant<int, 1>{});
+    case 2:
+      return f(std::integral_constant<int, 2>{});
+    case 3:
+      return f(std::integral_constant<int, 3>{});
+    case 4:
+      return f(std::integral_constant<int, 4>{});
+    case 5:
+      return f(std::integral_constant<int, 5>{});
+    case 7:
+      return f(std::integral_constant<int, 7>{});
+    case 8:
+      return f(std::integral_constant<int, 8>{});
+    case 16:
+      return f(std::integral_constant<int, 16>{});
+    default:
+      return f(std::integral_constant<int, 1>{});
   }
 }
 

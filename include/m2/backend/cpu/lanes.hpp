@@ -43,11 +43,21 @@ struct Lanes {
     for (Index i = 0; i < count; ++i) result.v[i] = f(i);
     return result;
   }
-  static Lanes zero() { return map([](Index) { return T{}; }); }
-  friend Lanes operator+(Lanes a, Lanes b) { return map([&](Index i) { return a.v[i] + b.v[i]; }); }
-  friend Lanes operator-(Lanes a, Lanes b) { return map([&](Index i) { return a.v[i] - b.v[i]; }); }
-  friend Lanes operator*(Lanes a, Lanes b) { return map([&](Index i) { return a.v[i] * b.v[i]; }); }
-  friend Lanes operator*(Lanes a, T s) { return map([&](Index i) { return a.v[i] * s; }); }
+  static Lanes zero() {
+    return map([](Index) { return T{}; });
+  }
+  friend Lanes operator+(Lanes a, Lanes b) {
+    return map([&](Index i) { return a.v[i] + b.v[i]; });
+  }
+  friend Lanes operator-(Lanes a, Lanes b) {
+    return map([&](Index i) { return a.v[i] - b.v[i]; });
+  }
+  friend Lanes operator*(Lanes a, Lanes b) {
+    return map([&](Index i) { return a.v[i] * b.v[i]; });
+  }
+  friend Lanes operator*(Lanes a, T s) {
+    return map([&](Index i) { return a.v[i] * s; });
+  }
   friend Lanes add_scaled(Lanes c, Lanes a, T s) { return c + a * s; }
   friend Lanes subtract_scaled(Lanes c, Lanes a, T s) { return c - a * s; }
   friend Lanes add_product(Lanes c, Lanes a, Lanes b) { return c + a * b; }
