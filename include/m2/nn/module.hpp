@@ -26,7 +26,7 @@ concept Module = Scalar<typename M::Scalar> && Backend<typename M::Backend> &&
   { cm.make_cache(be, extents) } -> std::same_as<typename M::Cache>;
   cm.forward(be, in, out, cache);
   m.backward(be, in, in, cache, out);
-  m.visit([](const std::string&, auto&) {});
+  m.visit(detail::VisitProbe{});
 };
 
 }  // namespace m2

@@ -110,6 +110,16 @@ struct RandomSite {
   std::uint64_t key = 0;
 };
 
+namespace detail {
+
+/// Stands for any visitor in a concept (nvcc 13 finds no lambda callable there).
+struct VisitProbe {
+  template <class Member>
+  void operator()(const std::string&, Member&) const {}
+};
+
+}  // namespace detail
+
 /// Modules call visitor(name, member) for each parameter, child module and random site; names join with dots. A visitor
 /// that takes (name, Parameter&) sees parameters; one that takes (name, RandomSite&) sees random sites; children are
 /// entered.
@@ -118,7 +128,7 @@ void visit_member(Visitor& visitor, const std::string& prefix, const std::string
   const std::string full = prefix.empty() ? name : (name.empty() ? prefix : prefix + '.' + name);
   if constexpr (requires { visitor(full, member); }) {
     visitor(full, member);
-  } else if constexpr (requires { member.visit([](const std::string&, auto&) {}); }) {
+  } else if constexpr (requires { member.visit(detail::VisitProbe{}); }) {
     member.visit([&](const std::string& child_name, auto& child) { visit_member(visitor, full, child_name, child); });
   }
 }

@@ -24,7 +24,7 @@ concept Trainable = Scalar<typename M::Scalar> && Backend<typename M::Backend> &
     requires(M& model, typename M::Backend& be, const Batch& batch, double scale) {
   { model.loss(be, batch) } -> std::convertible_to<double>;
   { model.loss_and_gradients(be, batch, scale) } -> std::convertible_to<double>;
-  model.visit([](const std::string&, auto&) {});
+  model.visit(detail::VisitProbe{});
 };
 
 /// Where a training run is: with the parameters and the optimizer, all that is needed to go on as if it had never
