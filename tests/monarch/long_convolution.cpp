@@ -3,6 +3,10 @@
 #include "m2/conv.hpp"
 #include "tests/support.hpp"
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 using namespace m2;
 using namespace m2::test;
 
@@ -242,6 +246,19 @@ TEMPLATE_TEST_CASE("long_convolution: the same bits twice, and with one plan or 
     REQUIRE(to_host(first.dskip.view()) == to_host(second.dskip.view()));
   }
 }
+
+#ifdef _OPENMP
+TEST_CASE("long_convolution: threads may divide tiles of channels anywhere", "[monarch][long_convolution]") {
+  Cpu be;
+  const int threads = omp_get_max_threads();
+  for (const auto engine : {ConvolutionEngine::direct, ConvolutionEngine::monarch_dft})
+    for (const int many : {2, 3, 5, 16}) {
+      omp_set_num_threads(many);
+      check_problem<float>(be, {11, 150, 35}, {true, engine}, true, 1);
+      omp_set_num_threads(threads);
+    }
+}
+#endif
 
 TEMPLATE_TEST_CASE("long_convolution: a plan serves smaller batches; none is no work", "[monarch][long_convolution]",
                    M2_EVERY_BACKEND) {

@@ -20,7 +20,7 @@
 #endif
 
 /// The small DFTs from which a transform of any smooth size is built: X[e] = sum_j w_R^{e j} x[j], w_R = exp(-2 pi i /
-/// R), in place on arrays of real and imaginary parts, unrolled for R = 1, 2, 3, 4, 5, 7, 8, 16. T is the element type,
+/// R), in place on arrays of real and imaginary parts, unrolled for R = 1, 2, 3, 4, 5, 7, 8. T is the element type,
 /// V the type computed on: T itself, or a SIMD register of T. Exchanging the two arrays gives the inverse DFT (times
 /// R), because swap(x) = i conj(x).
 namespace m2::detail {
@@ -118,33 +118,10 @@ M2_HD M2_INLINE void twiddle(const T* w, V* re, V* im) {
   }
 }
 
-/// Radix 16 as 4 x 4: j = 4 j1 + j2, e = e1 + 4 e2.
-template <class T, bool Half, class V>
-M2_HD M2_INLINE void butterfly16(V* re, V* im) {
-  constexpr T c1 = static_cast<T>(0.92387953251128675613), s1 = static_cast<T>(0.38268343236508977173);
-  constexpr T root = static_cast<T>(0.70710678118654752440);
-  constexpr T w1[] = {c1, -s1, root, -root, s1, -c1}, w2[] = {root, -root, 0, -1, -root, -root},
-              w3[] = {s1, -c1, -root, -root, -c1, s1};
-  V yr[16], yi[16];
-  M2_UNROLL for (int j2 = 0; j2 < 4; ++j2) {
-    V ar[4], ai[4];
-    M2_UNROLL for (int j1 = 0; j1 < (Half ? 2 : 4); ++j1) ar[j1] = re[4 * j1 + j2], ai[j1] = im[4 * j1 + j2];
-    butterfly4<1, Half>(ar, ai);
-    M2_UNROLL for (int e1 = 0; e1 < 4; ++e1) yr[4 * e1 + j2] = ar[e1], yi[4 * e1 + j2] = ai[e1];
-  }
-  twiddle<4>(w1, yr + 4, yi + 4);
-  twiddle<4>(w2, yr + 8, yi + 8);
-  twiddle<4>(w3, yr + 12, yi + 12);
-  M2_UNROLL for (int e1 = 0; e1 < 4; ++e1) {
-    butterfly4<1, false>(yr + 4 * e1, yi + 4 * e1);
-    M2_UNROLL for (int e2 = 0; e2 < 4; ++e2) re[e1 + 4 * e2] = yr[4 * e1 + e2], im[e1 + 4 * e2] = yi[4 * e1 + e2];
-  }
-}
-
 /// The DFT of R numbers. With Half, R is even, and x[R/2], x[R/2 + 1], .. are zero and not read.
 template <class T, int R, bool Half = false, class V>
 M2_HD M2_INLINE void butterfly(V* re, V* im) {
-  static_assert(R == 1 || R == 2 || R == 3 || R == 4 || R == 5 || R == 7 || R == 8 || R == 16);
+  static_assert(R == 1 || R == 2 || R == 3 || R == 4 || R == 5 || R == 7 || R == 8);
   static_assert(!Half || R % 2 == 0);
   if constexpr (R == 2) {
     const V ar = re[0], ai = im[0];
@@ -157,8 +134,6 @@ M2_HD M2_INLINE void butterfly(V* re, V* im) {
     butterfly4<1, Half>(re, im);
   } else if constexpr (R == 8) {
     butterfly8<T, 1, Half>(re, im);
-  } else if constexpr (R == 16) {
-    butterfly16<T, Half>(re, im);
   } else if constexpr (R > 1) {
     odd_butterfly<T, R>(re, im);
   }
@@ -180,8 +155,6 @@ void with_radix(int radix, F&& f) {
       return f(std::integral_constant<int, 7>{});
     case 8:
       return f(std::integral_constant<int, 8>{});
-    case 16:
-      return f(std::integral_constant<int, 16>{});
     default:
       return f(std::integral_constant<int, 1>{});
   }

@@ -24,7 +24,7 @@ class CpuLongConvolution {
 
  public:
   /// The longest sequence for which direct summation is the faster engine (measured: AVX-512, float, batch 16).
-  static constexpr Index direct_length(bool bidirectional) { return bidirectional ? 32 : 64; }
+  static constexpr Index direct_length(bool bidirectional) { return bidirectional ? 24 : 64; }
 
   CpuLongConvolution() = default;
   CpuLongConvolution(B& be, const LongConvolutionShape& shape, const DftPlan& plan)
