@@ -60,10 +60,11 @@ void cpu_for_each(Index n, F&& f) {
   });
 }
 
+/// depth: how many times the body loops over the row, which counts when threads are worth their price.
 template <class F>
-void cpu_for_rows(Index rows, Index width, F&& f) {
+void cpu_for_rows(Index rows, Index width, F&& f, Index depth) {
   const CpuTeam team{width};
-  const int threads = rows * width >= parallel_threshold ? available_threads() : 1;
+  const int threads = rows * width * depth >= parallel_threshold ? available_threads() : 1;
   parallel_parts(rows, threads, [&](Index row) { f(row, team); });
 }
 
