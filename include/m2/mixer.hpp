@@ -1,0 +1,20 @@
+#pragma once
+
+// The layers of Monarch Mixer models: projections, gated MLP, implicit filters, sequence mixers, blocks.
+#include "m2/backend/cpu.hpp"
+#include "m2/nn/activation.hpp"
+#include "m2/nn/block_diagonal_linear.hpp"
+#include "m2/nn/channel_linear.hpp"
+#include "m2/nn/dropout.hpp"
+#include "m2/nn/gated_mlp.hpp"
+#include "m2/nn/implicit_filter.hpp"
+#include "m2/nn/layer_norm.hpp"
+#include "m2/nn/linear.hpp"
+#include "m2/nn/mixer_block.hpp"
+#include "m2/nn/module.hpp"
+#include "m2/nn/monarch_linear.hpp"
+#include "m2/nn/monarch_mixer_layer.hpp"
+#include "m2/nn/parameter.hpp"
+#include "m2/nn/residual.hpp"
+#include "m2/nn/sequence_mixer.hpp"
+#include "m2/nn/sequential.hpp"
