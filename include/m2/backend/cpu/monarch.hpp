@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <span>
 
+#include "m2/backend/cpu/block_product.hpp"
 #include "m2/backend/cpu/gemm.hpp"
 #include "m2/backend/cpu/loops.hpp"
 #include "m2/backend/cpu/scratch.hpp"
+#include "m2/backend/cpu/transpose.hpp"
 #include "m2/core/factor_shape.hpp"
 
 /// The Monarch multiply on the CPU. The batch is cut into tiles that stay in cache through all factors; in a tile the
@@ -30,66 +32,65 @@ StridedMatrix<T> block_of(Tile<T> tile, Index o, Index i, Index digits, Index in
           tile.batch_stride};
 }
 
-template <class T>
+struct PanelScratch;
+
+/// y = W x for every block of a factor; with Transposed, y = W^T x, so that in and out change places. Blocks are shared
+/// among threads unless the caller's tile already belongs to one of them.
+template <bool Transposed, class T>
 void apply_factor(const FactorShape& f, const T* weights, Tile<const T> x, Tile<T> y, Index batch) {
+  constexpr Index lanes = Lanes<T>::count;
+  const Index in = Transposed ? f.out : f.in, out = Transposed ? f.in : f.out;
   const int threads = batch * f.weight_count() > 50000 ? available_threads() : 1;
   parallel_parts(f.blocks(), threads, [&](Index block) {
     const Index o = block / f.inner, i = block % f.inner;
-    gemm_single<T>({weights + block * f.out * f.in, f.out, f.in, f.in, 1}, block_of(x, o, i, f.in, f.inner, batch),
-                   block_of(y, o, i, f.out, f.inner, batch), false);
-  });
-}
-
-/// dx = W^T dy and dw += dy x^T, block by block.
-template <class T>
-void apply_factor_vjp(const FactorShape& f, const T* weights, Tile<const T> x, Tile<const T> dy, Tile<T> dx, T* dw,
-                      Index batch) {
-  const int threads = batch * f.weight_count() > 50000 ? available_threads() : 1;
-  parallel_parts(f.blocks(), threads, [&](Index block) {
-    const Index o = block / f.inner, i = block % f.inner;
-    const auto g = block_of(dy, o, i, f.out, f.inner, batch);
-    const StridedMatrix<const T> w{weights + block * f.out * f.in, f.out, f.in, f.in, 1};
-    gemm_single<T>(g, block_of(x, o, i, f.in, f.inner, batch).transposed(),
-                   {dw + block * f.out * f.in, f.out, f.in, f.in, 1}, true);
-    gemm_single<T>(w.transposed(), g, block_of(dx, o, i, f.in, f.inner, batch), false);
-  });
-}
-
-/// Copies `features` features of a tile and zeroes the features above, up to `padded`. It goes by squares through a small
-/// buffer: reads and writes both run along their own contiguous dimension, where a plain transposition would touch one
-/// element of many cache lines at a time, all of one cache set when the stride is a power of two.
-template <class T>
-void copy_tile(Tile<const T> from, Tile<T> to, Index features, Index padded, Index batch) {
-  constexpr Index side = 16;
-  T square[side * side];  // (feature, vector)
-  for (Index f0 = 0; f0 < features; f0 += side) {
-    const Index fs = std::min(side, features - f0);
-    for (Index b0 = 0; b0 < batch; b0 += side) {
-      const Index bs = std::min(side, batch - b0);
-      const T* in = from.data + f0 * from.feature_stride + b0 * from.batch_stride;
-      T* out = to.data + f0 * to.feature_stride + b0 * to.batch_stride;
-      if (from.batch_stride == 1) {
-        for (Index f = 0; f < fs; ++f) std::copy_n(in + f * from.feature_stride, bs, square + f * side);
-      } else {
-        for (Index b = 0; b < bs; ++b)
-          for (Index f = 0; f < fs; ++f) square[f * side + b] = in[f * from.feature_stride + b * from.batch_stride];
+    const T* w = weights + block * f.out * f.in;
+    const BlockWeights<T> matrix{w, out, in, Transposed ? 1 : f.in, Transposed ? f.in : 1};
+    const auto from = block_of(x, o, i, in, f.inner, batch);
+    const auto to = block_of(y, o, i, out, f.inner, batch);
+    T* panel = thread_scratch<PanelScratch, T>(2 * lanes * in);
+    if (batch % lanes == 0 && from.col_stride == 1 && to.col_stride == 1) {
+      block_product(matrix, from.data, from.row_stride, to.data, to.row_stride, batch, panel);
+    } else if (batch <= lanes / 4 && !Transposed) {
+      for (Index b = 0; b < batch; ++b) {
+        for (Index d = 0; d < in; ++d) panel[d] = from.data[d * from.row_stride + b * from.col_stride];
+        block_times_vector(matrix, panel, to.data + b * to.col_stride, to.row_stride);
       }
-      if (to.batch_stride == 1) {
-        for (Index f = 0; f < fs; ++f) std::copy_n(square + f * side, bs, out + f * to.feature_stride);
-      } else {
-        for (Index b = 0; b < bs; ++b)
-          for (Index f = 0; f < fs; ++f) out[f * to.feature_stride + b * to.batch_stride] = square[f * side + b];
-      }
+    } else {
+      gemm_single<T>({w, out, in, matrix.row_stride, matrix.column_stride}, from, to, false);
     }
-  }
-  for (Index f = features; f < padded; ++f)
-    for (Index b = 0; b < batch; ++b) to.data[f * to.feature_stride + b * to.batch_stride] = T{0};
+  });
 }
 
-/// A product can read or write a block in place if one of its strides is 1.
+/// dw += dy x^T, block by block.
 template <class T>
-bool direct(Tile<T> tile, Index inner) {
-  return tile.batch_stride == 1 || (tile.feature_stride == 1 && inner == 1);
+void accumulate_weight_gradients(const FactorShape& f, Tile<const T> x, Tile<const T> dy, T* dw, Index batch) {
+  const int threads = batch * f.weight_count() > 50000 ? available_threads() : 1;
+  parallel_parts(f.blocks(), threads, [&](Index block) {
+    const Index o = block / f.inner, i = block % f.inner;
+    gemm_single<T>(block_of(dy, o, i, f.out, f.inner, batch), block_of(x, o, i, f.in, f.inner, batch).transposed(),
+                   {dw + block * f.out * f.in, f.out, f.in, f.in, 1}, true);
+  });
+}
+
+/// Copies `features` features of `batch` vectors, and zeroes the features above and the vectors behind them up to
+/// `padded` and `padded_batch`. Reads and writes both run along their own contiguous dimension: where a stride is a
+/// power of two, a plain transposition would touch one element each of many cache lines that all belong to one cache
+/// set.
+template <class T>
+void copy_tile(Tile<const T> from, Tile<T> to, Index features, Index padded, Index batch, Index padded_batch) {
+  if (from.feature_stride == 1 && to.batch_stride == 1) {
+    transpose(from.data, from.batch_stride, batch, features, to.data, to.feature_stride);
+  } else if (from.batch_stride == 1 && to.feature_stride == 1) {
+    transpose(from.data, from.feature_stride, features, batch, to.data, to.batch_stride);
+  } else {
+    for (Index f = 0; f < features; ++f)
+      for (Index b = 0; b < batch; ++b)
+        to.data[f * to.feature_stride + b * to.batch_stride] =
+            from.data[f * from.feature_stride + b * from.batch_stride];
+  }
+  for (Index f = 0; f < padded; ++f)
+    for (Index b = f < features ? batch : 0; b < padded_batch; ++b)
+      to.data[f * to.feature_stride + b * to.batch_stride] = T{0};
 }
 
 struct MonarchScratch;
@@ -99,33 +100,46 @@ struct MonarchScratch;
 template <class T>
 Index tile_size(const MonarchCall<T>& call, int threads) {
   const Index cache = Index{3} << 18;
-  Index tile = std::clamp<Index>(cache / (2 * call.widest * static_cast<Index>(sizeof(T))) / 16 * 16, 64, 256);
+  Index tile = std::clamp<Index>(cache / (2 * call.widest * static_cast<Index>(sizeof(T))) / 32 * 32, 64, 256);
   const Index share = (call.batch + threads - 1) / threads;
-  if (share < tile && share >= 32) tile = (share + 15) / 16 * 16;
+  if (share < tile && share >= 32) tile = (share + 31) / 32 * 32;
   return std::min(tile, call.batch);
 }
 
+/// Vectors of a tile in a buffer: rounded up to whole registers, unless there are so few that one by one is better.
 template <class T>
-void multiply_tile(const MonarchCall<T>& call, Tile<const T> x, Tile<T> y, Index batch, Index tile) {
-  const Index count = static_cast<Index>(call.factors.size());
-  T* buffer = thread_scratch<MonarchScratch, T>(2 * call.widest * tile);
-  const Tile<T> ping{buffer, batch, 1}, pong{buffer + call.widest * tile, batch, 1};
+Index padded_batch(Index batch) {
+  constexpr Index lanes = Lanes<T>::count;
+  return batch <= lanes / 4 ? batch : (batch + lanes - 1) / lanes * lanes;
+}
+
+/// Factors can work in the caller's memory if the batch is contiguous there and fills whole registers, or is tiny.
+template <class T>
+bool direct(Tile<T> tile, Index batch) {
+  return padded_batch<std::remove_const_t<T>>(batch) == batch &&
+         (tile.batch_stride == 1 || batch <= Lanes<std::remove_const_t<T>>::count / 4);
+}
+
+template <class T>
+void multiply_tile(const MonarchCall<T>& call, Tile<const T> x, Tile<T> y, Index batch) {
+  const Index count = static_cast<Index>(call.factors.size()), width = padded_batch<T>(batch);
+  T* buffer = thread_scratch<MonarchScratch, T>(2 * call.widest * width);
+  Tile<T> next{buffer, width, 1}, other{buffer + call.widest * width, width, 1};
   Tile<const T> from = x;
-  Tile<T> next = ping, other = pong;
-  if (call.in_features < call.padded_in() || !direct(x, call.factors.front().inner)) {
-    copy_tile<T>(x, next, call.in_features, call.padded_in(), batch);
-    from = {next.data, next.feature_stride, 1};
+  if (call.in_features < call.padded_in() || !direct(x, batch)) {
+    copy_tile<T>(x, next, call.in_features, call.padded_in(), batch, width);
+    from = {next.data, width, 1};
     std::swap(next, other);
   }
-  const bool direct_out = call.out_features == call.padded_out() && direct(y, call.factors.back().inner);
+  const bool direct_out = call.out_features == call.padded_out() && direct(y, batch);
   for (Index f = 0; f < count; ++f) {
     const auto at = static_cast<std::size_t>(f);
     const Tile<T> to = f + 1 == count && direct_out ? y : next;
-    apply_factor<T>(call.factors[at], call.weights[at], from, to, batch);
+    apply_factor<false, T>(call.factors[at], call.weights[at], from, to, width);
     from = {to.data, to.feature_stride, to.batch_stride};
     std::swap(next, other);
   }
-  if (!direct_out) copy_tile<T>(from, y, call.out_features, call.out_features, batch);
+  if (!direct_out) copy_tile<T>(from, y, call.out_features, call.out_features, batch, batch);
 }
 
 template <class T>
@@ -135,7 +149,7 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, Tile<const T> x, Tile<T> y
   const Index tile = tile_size(call, threads), tiles = (call.batch + tile - 1) / tile;
   parallel_parts(tiles, tiles >= threads ? threads : 1, [&](Index t) {
     const Index begin = t * tile;
-    multiply_tile(call, x.at(begin), y.at(begin), std::min(tile, call.batch - begin), tile);
+    multiply_tile(call, x.at(begin), y.at(begin), std::min(tile, call.batch - begin));
   });
 }
 
@@ -161,23 +175,23 @@ struct PartialGradients {
 /// One tile of the VJP: the inputs of all factors are computed again, which costs less than keeping them in memory.
 template <class T>
 void multiply_vjp_tile(const MonarchCall<T>& call, Tile<const T> x, Tile<const T> dy, Tile<T> dx,
-                       const PartialGradients<T>& sums, Index part, Index batch, Index tile) {
+                       const PartialGradients<T>& sums, Index part, Index batch) {
   const auto count = call.factors.size();
-  const Index step = call.widest * tile;
+  const Index width = padded_batch<T>(batch), step = call.widest * width;
   T* buffer = thread_scratch<MonarchScratch, T>((static_cast<Index>(count) + 2) * step);
-  const auto input = [&](std::size_t f) { return Tile<T>{buffer + static_cast<Index>(f) * step, batch, 1}; };
+  const auto input = [&](std::size_t f) { return Tile<T>{buffer + static_cast<Index>(f) * step, width, 1}; };
   const auto read = [](Tile<T> t) { return Tile<const T>{t.data, t.feature_stride, t.batch_stride}; };
-  copy_tile<T>(x, input(0), call.in_features, call.padded_in(), batch);
+  copy_tile<T>(x, input(0), call.in_features, call.padded_in(), batch, width);
   for (std::size_t f = 0; f + 1 < count; ++f)
-    apply_factor<T>(call.factors[f], call.weights[f], read(input(f)), input(f + 1), batch);
+    apply_factor<false, T>(call.factors[f], call.weights[f], read(input(f)), input(f + 1), width);
   Tile<T> gradient = input(count), other = input(count + 1);
-  copy_tile<T>(dy, gradient, call.out_features, call.padded_out(), batch);
+  copy_tile<T>(dy, gradient, call.out_features, call.padded_out(), batch, width);
   for (std::size_t f = count; f-- > 0;) {
-    apply_factor_vjp<T>(call.factors[f], call.weights[f], read(input(f)), read(gradient), other, sums.of(part, f),
-                        batch);
+    accumulate_weight_gradients<T>(call.factors[f], read(input(f)), read(gradient), sums.of(part, f), width);
+    apply_factor<true, T>(call.factors[f], call.weights[f], read(gradient), other, width);
     std::swap(gradient, other);
   }
-  copy_tile<T>(read(gradient), dx, call.in_features, call.in_features, batch);
+  copy_tile<T>(read(gradient), dx, call.in_features, call.in_features, batch, batch);
 }
 
 /// dx overwritten, dweights accumulated. Partial sums are added in a fixed order: the result depends on the number of
@@ -196,8 +210,7 @@ void cpu_monarch_multiply_vjp(const MonarchCall<T>& call, Tile<const T> x, Tile<
   parallel_parts(threads, threads, [&](Index part) {
     for (Index t = tiles * part / threads; t < tiles * (part + 1) / threads; ++t) {
       const Index begin = t * tile;
-      multiply_vjp_tile(call, x.at(begin), dy.at(begin), dx.at(begin), sums, part, std::min(tile, call.batch - begin),
-                        tile);
+      multiply_vjp_tile(call, x.at(begin), dy.at(begin), dx.at(begin), sums, part, std::min(tile, call.batch - begin));
     }
   });
   for (Index part = 1; part < threads; ++part)
