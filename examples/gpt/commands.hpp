@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "m2/models.hpp"
+
+namespace gpt {
+
+/// Everything that decides what is trained, on what and how. A checkpoint holds it as JSON.
+struct TrainingPlan {
+  std::string data;  ///< text file; empty: the sources and documents of m2
+  double held_out = 0.1;
+  // model
+  m2::Index length = 256, channels = 128, layers = 4, expansion = 4, blocks = 4;
+  std::string mixing = "monarch";
+  double dropout = 0.0;
+  // training
+  m2::Index batch = 16, steps = 1000, warmup = 50;
+  double learning_rate = 4e-3, final_rate = 0.1, weight_decay = 0.1, clip_norm = 1.0;
+  std::uint64_t seed = 1;
+  // reports
+  m2::Index evaluate_every = 100, checkpoint_every = 200;
+};
+
+/// Which options were given on the command line: on resuming, the others come from the checkpoint.
+struct TrainCommand {
+  TrainingPlan plan;
+  std::string folder = "gpt-run";
+  bool resume = false, overwrite = false;
+};
+
+struct SampleCommand {
+  std::string folder = "gpt-run";
+  std::string prompt = "\n";
+  m2::Index bytes = 500;
+  double temperature = 0.8;
+  m2::Index top = 0;  ///< draw from the most likely ones only; 0: from all
+  std::uint64_t seed = 1;
+};
+
+/// The model's shape, from the plan.
+m2::GptOptions model_options(const TrainingPlan& plan);
+
+/// What a checkpoint's metadata holds.
+std::string to_json(const TrainingPlan& plan);
+/// Errors   m2::Error naming the file if the text is no plan
+TrainingPlan plan_from_json(const std::string& text, const std::string& file);
+
+std::string checkpoint_path(const std::string& folder);
+
+/// The exit code of the program; errors are exceptions.
+int train(const TrainCommand& command);
+int sample(const SampleCommand& command);
+
+}  // namespace gpt
