@@ -4,11 +4,9 @@
 #include <cstdint>
 
 #include "m2/backend/concept.hpp"
+#include "m2/ops/softmax_cross_entropy.hpp"  // ignored_target
 
 namespace m2 {
-
-/// The target of a position that is not scored.
-inline constexpr std::int32_t ignored_target = -100;
 
 /// Sequences of tokens and what should follow each of them. It owns nothing.
 template <class B>
