@@ -2,6 +2,7 @@
 
 #if !__has_include(<nlohmann/json.hpp>)
 #error "m2/io.hpp needs JSON for Modern C++ (nlohmann/json.hpp): apt-get install nlohmann-json3-dev"
+#include <nlohmann-json3-dev is not installed>  // ends the compilation: all further errors would follow from this one
 #endif
 #include <nlohmann/json.hpp>
 
