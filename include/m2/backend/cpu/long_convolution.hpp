@@ -98,16 +98,25 @@ class CpuLongConvolution {
     return static_cast<int>(std::min<Index>({threads_, available_threads(), units}));
   }
 
+  /// One position of a tile from or to memory; whole contiguous registers, the usual case, in one move.
+  static void gather(const T* from, Index stride, Index count, T* to) {
+    if (stride == 1 && count == lanes) return V::load(from).store(to);
+    for (Index c = 0; c < count; ++c) to[c] = from[c * stride];
+  }
+  static void accumulate(const T* from, Index count, T* to, Index stride) {
+    if (stride == 1 && count == lanes) return (V::load(to) + V::load(from)).store(to);
+    for (Index c = 0; c < count; ++c) to[c * stride] += from[c];
+  }
+
   /// Stages lags of one tile, the skip term added at lag 0, and prepares the engine's kernel from them.
   template <class Engine>
   void prepare(const Engine& engine, const Kernel& k, Index tile, const Slot& s) const {
     const Index count = channels_of(tile), c0 = tile * lanes, positions = engine.positions();
     std::fill_n(s.lags, lag_elements_, T{});
-    for (Index t = 0; t < shape_.length; ++t)
-      for (Index c = 0; c < count; ++c) s.lags[t * lanes + c] = k.causal(t, c0 + c);
+    for (Index t = 0; t < shape_.length; ++t) gather(&k.causal(t, c0), k.causal.stride(1), count, s.lags + t * lanes);
     if (shape_.bidirectional)
       for (Index t = 1; t < shape_.length; ++t)
-        for (Index c = 0; c < count; ++c) s.lags[(positions - t) * lanes + c] = k.reverse(t - 1, c0 + c);
+        gather(&k.reverse(t - 1, c0), k.reverse.stride(1), count, s.lags + (positions - t) * lanes);
     if (k.skip.data() != nullptr)
       for (Index c = 0; c < count; ++c) s.lags[c] += k.skip(c0 + c);
     engine.prepare(s.lags, !shape_.bidirectional, s.kernel, s.work);
@@ -126,8 +135,8 @@ class CpuLongConvolution {
       if (x.stride(2) == 1 && count == lanes) continue;
       T* const to = copy + r * shape_.length * lanes;
       for (Index t = 0; t < shape_.length; ++t) {
-        for (Index c = 0; c < count; ++c) to[t * lanes + c] = x(b, t, c0 + c);
-        for (Index c = count; c < lanes; ++c) to[t * lanes + c] = T{};
+        std::fill_n(to + t * lanes, lanes, T{});
+        gather(&x(b, t, c0), x.stride(2), count, to + t * lanes);
       }
       rows.data[r] = to;
       rows.stride[r] = lanes;
@@ -222,10 +231,10 @@ class CpuLongConvolution {
     const Index count = channels_of(tile), c0 = tile * lanes, positions = engine.positions();
     engine.finish(sum, !shape_.bidirectional, s.lags);
     for (Index t = 0; t < shape_.length; ++t)
-      for (Index c = 0; c < count; ++c) gradient.causal(t, c0 + c) += s.lags[t * lanes + c];
+      accumulate(s.lags + t * lanes, count, &gradient.causal(t, c0), gradient.causal.stride(1));
     if (shape_.bidirectional)
       for (Index t = 1; t < shape_.length; ++t)
-        for (Index c = 0; c < count; ++c) gradient.reverse(t - 1, c0 + c) += s.lags[(positions - t) * lanes + c];
+        accumulate(s.lags + (positions - t) * lanes, count, &gradient.reverse(t - 1, c0), gradient.reverse.stride(1));
     if (gradient.skip.data() != nullptr)
       for (Index c = 0; c < count; ++c) gradient.skip(c0 + c) += s.lags[c];
   }
