@@ -97,9 +97,9 @@ struct FlatElements {
   F f;
   std::array<Run<T, Unit>, N> runs;
 
-  M2_HD void operator()(Index i) const { call(i, std::make_index_sequence<N>{}); }
+  M2_HD M2_INLINE void operator()(Index i) const { call(i, std::make_index_sequence<N>{}); }
   template <std::size_t... K>
-  M2_HD void call(Index i, std::index_sequence<K...>) const {
+  M2_HD M2_INLINE void call(Index i, std::index_sequence<K...>) const {
     f(runs[K][i]...);
   }
 };
@@ -111,11 +111,11 @@ struct RowElements {
   Walk<T, R, N> walk;
 
   template <class Team>
-  M2_HD void operator()(Index row, const Team& team) const {
+  M2_HD M2_INLINE void operator()(Index row, const Team& team) const {
     call(row, team, std::make_index_sequence<N>{});
   }
   template <class Team, std::size_t... K>
-  M2_HD void call(Index row, const Team& team, std::index_sequence<K...>) const {
+  M2_HD M2_INLINE void call(Index row, const Team& team, std::index_sequence<K...>) const {
     Run<T, Unit> runs[N] = {{walk.data[K], walk.strides[K][static_cast<std::size_t>(walk.rank - 1)]}...};
     for (int d = walk.rank - 2; d >= 0; --d) {
       const auto at = static_cast<std::size_t>(d);
@@ -195,19 +195,22 @@ struct ColumnSums {
   Index outer, rows;
 
   static constexpr Index rows_at_once = 8;
+  using GroupRows = std::make_integer_sequence<Index, rows_at_once>;
+  using Arrays = std::make_index_sequence<N>;
 
   template <class Team>
-  M2_HD void operator()(Index block, const Team& team) const {
+  M2_HD M2_INLINE void operator()(Index block, const Team& team) const {
     const Index column = block * team.width;
     for (Index o = 0; o < outer; ++o) {
       Index r = 0;
-      for (; r + rows_at_once <= rows; r += rows_at_once)
-        group<rows_at_once>(column, o, r, team, std::make_index_sequence<N>{});
-      for (; r < rows; ++r) group<1>(column, o, r, team, std::make_index_sequence<N>{});
+      for (; r + rows_at_once <= rows; r += rows_at_once) group(column, o, r, team, GroupRows{}, Arrays{});
+      for (; r < rows; ++r) group(column, o, r, team, std::integer_sequence<Index, 0>{}, Arrays{});
     }
   }
-  template <Index Count, class Team, std::size_t... K>
-  M2_HD void group(Index column, Index o, Index r, const Team& team, std::index_sequence<K...>) const {
+  /// The rows of a group are a pack, so that the loop over columns has no loop inside and becomes SIMD code.
+  template <class Team, Index... I, std::size_t... K>
+  M2_HD void group(Index column, Index o, Index r, const Team& team, std::integer_sequence<Index, I...>,
+                   std::index_sequence<K...>) const {
     const Run<T, Unit> runs[N] = {
         {data[K] + o * strides[K][0] + r * strides[K][1] + column * strides[K][2], strides[K][2]}...};
     const Index steps[N] = {strides[K][1]...};
@@ -216,7 +219,8 @@ struct ColumnSums {
     const std::array<Run<T, Unit>, M>& totals = outputs;
     team.each([&](Index j) {
       T sums[M] = {};
-      for (Index i = 0; i < Count; ++i) add(row + i, (&runs[K][j])[i * steps[K]]..., sums);
+      const auto one = [&](Index i) { add(row + i, (&runs[K][j])[i * steps[K]]..., sums); };
+      (one(I), ...);
       for (std::size_t m = 0; m < M; ++m) totals[m][column + j] += sums[m];
     });
   }

@@ -8,12 +8,13 @@
 
 namespace m2::detail {
 
-/// The loops of one row. Iterations are independent, which is what `omp simd` tells the compiler.
+/// The loops of one row. Iterations are independent, which is what `omp simd` tells the compiler; `flatten` inlines all
+/// that the body calls, however large the program is: one call left over and the loop is no SIMD code.
 struct CpuTeam {
   Index width;
 
   template <class F>
-  void each(F&& f) const {
+  [[gnu::flatten]] void each(F&& f) const {
 #ifdef _OPENMP
 #pragma omp simd
 #endif
@@ -21,7 +22,7 @@ struct CpuTeam {
   }
 
   template <class F>
-  auto sum(F&& f) const {
+  [[gnu::flatten]] auto sum(F&& f) const {
     std::decay_t<decltype(f(Index{}))> total = 0;
 #ifdef _OPENMP
 #pragma omp simd reduction(+ : total)
@@ -31,7 +32,7 @@ struct CpuTeam {
   }
 
   template <class F>
-  auto max(F&& f) const {
+  [[gnu::flatten]] auto max(F&& f) const {
     auto best = f(Index{0});
 #ifdef _OPENMP
 #pragma omp simd reduction(max : best)
@@ -53,10 +54,7 @@ void cpu_for_each(Index n, F&& f) {
   const Index parts = threads;
   parallel_parts(parts, threads, [&](Index part) {
     const Index begin = n * part / parts, end = n * (part + 1) / parts;
-#ifdef _OPENMP
-#pragma omp simd
-#endif
-    for (Index i = begin; i < end; ++i) f(i);
+    CpuTeam{end - begin}.each([&](Index i) { f(begin + i); });
   });
 }
 
@@ -74,13 +72,9 @@ double cpu_sum(Index n, F&& f) {
   const Index chunks = (n + chunk - 1) / chunk;
   std::vector<double> partial(static_cast<std::size_t>(chunks));
   parallel_parts(chunks, n >= parallel_threshold ? available_threads() : 1, [&](Index c) {
-    double total = 0;
-    const Index end = std::min(n, (c + 1) * chunk);
-#ifdef _OPENMP
-#pragma omp simd reduction(+ : total)
-#endif
-    for (Index i = c * chunk; i < end; ++i) total += static_cast<double>(f(i));
-    partial[static_cast<std::size_t>(c)] = total;
+    const Index begin = c * chunk;
+    partial[static_cast<std::size_t>(c)] =
+        CpuTeam{std::min(n - begin, chunk)}.sum([&](Index i) { return static_cast<double>(f(begin + i)); });
   });
   double total = 0;
   for (const double part : partial) total += part;
