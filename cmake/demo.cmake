@@ -11,5 +11,5 @@ m2_build("${build}"
                  -D M2_BUILD_BENCH=ON
          TARGETS m2_gpt m2_bench_monarch)
 
-m2_run("${build}/examples/m2_gpt" train --output "${build}/gpt")
+m2_run("${build}/examples/m2_gpt" train --out "${build}/gpt" --overwrite)
 m2_run("${CMAKE_COMMAND}" --build "${build}" --target bench_table)

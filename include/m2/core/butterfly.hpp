@@ -4,21 +4,6 @@
 
 #include "m2/core/index.hpp"
 
-// The arrays of a butterfly become registers only when its loops are unrolled and its calls inlined, at any -O level.
-#if defined(__CUDACC__)
-#define M2_INLINE __forceinline__
-#define M2_UNROLL _Pragma("unroll")
-#elif defined(__clang__)
-#define M2_INLINE inline __attribute__((always_inline))
-#define M2_UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define M2_INLINE inline __attribute__((always_inline))
-#define M2_UNROLL _Pragma("GCC unroll 16")
-#else
-#define M2_INLINE inline
-#define M2_UNROLL
-#endif
-
 /// The small DFTs from which a transform of any smooth size is built: X[e] = sum_j w_R^{e j} x[j], w_R = exp(-2 pi i /
 /// R), in place on arrays of real and imaginary parts, unrolled for R = 1, 2, 3, 4, 5, 7, 8. T is the element type,
 /// V the type computed on: T itself, or a SIMD register of T. Exchanging the two arrays gives the inverse DFT (times

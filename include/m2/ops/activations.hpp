@@ -12,14 +12,14 @@ namespace detail {
 
 struct Gelu {
   template <class T>
-  M2_HD void operator()(const T& x, T& y) const {
+  M2_HD M2_INLINE void operator()(const T& x, T& y) const {
     y = x * math::normal(x).integral;
   }
 };
 
 struct GeluVjp {
   template <class T>
-  M2_HD void operator()(const T& x, const T& dy, T& dx) const {
+  M2_HD M2_INLINE void operator()(const T& x, const T& dy, T& dx) const {
     const auto normal = math::normal(x);
     dx = dy * (normal.integral + x * normal.density);
   }
@@ -27,14 +27,14 @@ struct GeluVjp {
 
 struct Silu {
   template <class T>
-  M2_HD void operator()(const T& x, T& y) const {
+  M2_HD M2_INLINE void operator()(const T& x, T& y) const {
     y = x * math::sigmoid(x);
   }
 };
 
 struct SiluVjp {
   template <class T>
-  M2_HD void operator()(const T& x, const T& dy, T& dx) const {
+  M2_HD M2_INLINE void operator()(const T& x, const T& dy, T& dx) const {
     const T s = math::sigmoid(x);
     dx = dy * (s + x * s * (T{1} - s));
   }
@@ -42,42 +42,42 @@ struct SiluVjp {
 
 struct Tanh {
   template <class T>
-  M2_HD void operator()(const T& x, T& y) const {
+  M2_HD M2_INLINE void operator()(const T& x, T& y) const {
     y = math::tanh(x);
   }
 };
 
 struct TanhVjp {
   template <class T>
-  M2_HD void operator()(const T& y, const T& dy, T& dx) const {
+  M2_HD M2_INLINE void operator()(const T& y, const T& dy, T& dx) const {
     dx = dy * (T{1} - y * y);
   }
 };
 
 struct Sine {
   template <class T>
-  M2_HD void operator()(const T& x, T& y) const {
+  M2_HD M2_INLINE void operator()(const T& x, T& y) const {
     y = math::sin(x);
   }
 };
 
 struct SineVjp {
   template <class T>
-  M2_HD void operator()(const T& x, const T& dy, T& dx) const {
+  M2_HD M2_INLINE void operator()(const T& x, const T& dy, T& dx) const {
     dx = dy * math::cos(x);
   }
 };
 
 struct GatedGelu {
   template <class T>
-  M2_HD void operator()(const T& gate, const T& value, T& y) const {
+  M2_HD M2_INLINE void operator()(const T& gate, const T& value, T& y) const {
     y = gate * math::normal(gate).integral * value;
   }
 };
 
 struct GatedGeluVjp {
   template <class T>
-  M2_HD void operator()(const T& gate, const T& value, const T& dy, T& dgate, T& dvalue) const {
+  M2_HD M2_INLINE void operator()(const T& gate, const T& value, const T& dy, T& dgate, T& dvalue) const {
     const T g = gate, v = value, cotangent = dy;  // read first: the outputs may be the inputs
     const auto normal = math::normal(g);
     dgate = cotangent * v * (normal.integral + g * normal.density);
@@ -88,13 +88,13 @@ struct GatedGeluVjp {
 template <class T>
 struct SineScaled {
   T scale;
-  M2_HD void operator()(const T& frequency, const T& x, T& y) const { y = math::sin(scale * frequency * x); }
+  M2_HD M2_INLINE void operator()(const T& frequency, const T& x, T& y) const { y = math::sin(scale * frequency * x); }
 };
 
 template <class T>
 struct SineScaledVjp {
   T scale;
-  M2_HD void operator()(const T& frequency, const T& x, const T& dy, T& dx) const {
+  M2_HD M2_INLINE void operator()(const T& frequency, const T& x, const T& dy, T& dx) const {
     const T factor = scale * frequency;
     dx = dy * factor * math::cos(factor * x);
   }
@@ -103,7 +103,7 @@ struct SineScaledVjp {
 template <class T>
 struct SineScaledFrequency {
   T scale;
-  M2_HD void operator()(Index, const T& frequency, const T& x, const T& dy, T (&sums)[1]) const {
+  M2_HD M2_INLINE void operator()(Index, const T& frequency, const T& x, const T& dy, T (&sums)[1]) const {
     sums[0] += scale * x * dy * math::cos(scale * frequency * x);
   }
 };

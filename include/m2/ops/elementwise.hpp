@@ -13,26 +13,26 @@ namespace detail {
 template <class T>
 struct Fill {
   T value;
-  M2_HD void operator()(T& y) const { y = value; }
+  M2_HD M2_INLINE void operator()(T& y) const { y = value; }
 };
 
 struct Copy {
   template <class T>
-  M2_HD void operator()(const T& x, T& y) const {
+  M2_HD M2_INLINE void operator()(const T& x, T& y) const {
     y = x;
   }
 };
 
 struct Add {
   template <class T>
-  M2_HD void operator()(const T& a, const T& b, T& y) const {
+  M2_HD M2_INLINE void operator()(const T& a, const T& b, T& y) const {
     y = a + b;
   }
 };
 
 struct Accumulate {
   template <class T>
-  M2_HD void operator()(const T& x, T& y) const {
+  M2_HD M2_INLINE void operator()(const T& x, T& y) const {
     y += x;
   }
 };
@@ -40,19 +40,19 @@ struct Accumulate {
 template <class T>
 struct Scale {
   T alpha;
-  M2_HD void operator()(const T& x, T& y) const { y = alpha * x; }
+  M2_HD M2_INLINE void operator()(const T& x, T& y) const { y = alpha * x; }
 };
 
 struct Multiply {
   template <class T>
-  M2_HD void operator()(const T& a, const T& b, T& y) const {
+  M2_HD M2_INLINE void operator()(const T& a, const T& b, T& y) const {
     y = a * b;
   }
 };
 
 struct MultiplyVjp {
   template <class T>
-  M2_HD void operator()(const T& a, const T& b, const T& dy, T& da, T& db) const {
+  M2_HD M2_INLINE void operator()(const T& a, const T& b, const T& dy, T& da, T& db) const {
     const T cotangent = dy, left = a, right = b;  // read first: da or db may be one of the inputs
     da = right * cotangent;
     db = left * cotangent;
@@ -61,7 +61,7 @@ struct MultiplyVjp {
 
 struct ColumnSum {
   template <class T>
-  M2_HD void operator()(Index, const T& x, T (&sums)[1]) const {
+  M2_HD M2_INLINE void operator()(Index, const T& x, T (&sums)[1]) const {
     sums[0] += x;
   }
 };
@@ -77,7 +77,7 @@ struct CopyTiles {
   static constexpr Index side = 32;
 
   template <class Team>
-  M2_HD void operator()(Index tile, const Team& team) const {
+  M2_HD M2_INLINE void operator()(Index tile, const Team& team) const {
     const auto down = static_cast<std::size_t>(across), right = static_cast<std::size_t>(walk.rank - 1);
     Index rest = tile / tiles_right;
     const Index column = (tile - rest * tiles_right) * side;

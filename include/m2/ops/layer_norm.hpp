@@ -19,7 +19,7 @@ struct LayerNorm {
   T epsilon;
 
   template <class Team>
-  M2_HD void operator()(Index row, const Team& team) const {
+  M2_HD M2_INLINE void operator()(Index row, const Team& team) const {
     const Run<const T, Unit> in{x.data + row * x_row, x.stride}, scale = gamma, shift = beta;
     const Run<T, Unit> out{y.data + row * y_row, y.stride};
     const T count = static_cast<T>(team.width);
@@ -44,7 +44,7 @@ struct LayerNormVjp {
   Run<const T, false> mean, inverse_deviation;
 
   template <class Team>
-  M2_HD void operator()(Index row, const Team& team) const {
+  M2_HD M2_INLINE void operator()(Index row, const Team& team) const {
     const Run<const T, Unit> in{x.data + row * x_row, x.stride}, cotangent{dy.data + row * dy_row, dy.stride},
         scale = gamma;
     const Run<T, Unit> out{dx.data + row * dx_row, dx.stride};
@@ -61,7 +61,7 @@ template <class T>
 struct LayerNormParameters {
   Run<const T, false> mean, inverse_deviation;
 
-  M2_HD void operator()(Index row, const T& x, const T& dy, T (&sums)[2]) const {
+  M2_HD M2_INLINE void operator()(Index row, const T& x, const T& dy, T (&sums)[2]) const {
     sums[0] += dy * ((x - mean[row]) * inverse_deviation[row]);
     sums[1] += dy;
   }

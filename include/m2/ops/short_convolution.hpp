@@ -25,7 +25,7 @@ struct ShortConvolution {
   static constexpr Index steps = 8;
 
   template <class Team>
-  M2_HD void operator()(Index row, const Team& team) const {
+  M2_HD M2_INLINE void operator()(Index row, const Team& team) const {
     const Index batch = row / runs, begin = (row - batch * runs) * steps;
     const Index end = begin + steps < length ? begin + steps : length;
     const T* from = x + batch * x_strides[0];
@@ -87,7 +87,7 @@ struct ShortConvolutionParameters {
   static constexpr Index steps = 8;
 
   template <class Team>
-  M2_HD void operator()(Index block, const Team& team) const {
+  M2_HD M2_INLINE void operator()(Index block, const Team& team) const {
     const Index column = block * team.width;
     for (Index b = 0; b < batch; ++b) {
       const T* in = x + b * x_strides[0] + column * x_strides[2];

@@ -23,25 +23,22 @@ template <class T, Index J, Index V>
 M2_INLINE void block_product_tile(const BlockWeights<T>& w, Index row, const T* panel, T* y, Index y_stride) {
   constexpr Index lanes = Lanes<T>::count;
   Lanes<T> sums[std::size_t{J}][std::size_t{V}];
-#pragma GCC unroll 16
-  for (Index j = 0; j < J; ++j)
-#pragma GCC unroll 4
-    for (Index v = 0; v < V; ++v) sums[j][v] = Lanes<T>::zero();
+  M2_UNROLL
+  for (Index j = 0; j < J; ++j) M2_UNROLL
+  for (Index v = 0; v < V; ++v) sums[j][v] = Lanes<T>::zero();
   const T* weights = w.data + row * w.row_stride;
   for (Index d = 0; d < w.columns; ++d) {
     Lanes<T> x[std::size_t{V}];
-#pragma GCC unroll 4
+    M2_UNROLL
     for (Index v = 0; v < V; ++v) x[v] = Lanes<T>::load(panel + (d * V + v) * lanes);
-#pragma GCC unroll 16
-    for (Index j = 0; j < J; ++j)
-#pragma GCC unroll 4
-      for (Index v = 0; v < V; ++v) sums[j][v] = add_scaled(sums[j][v], x[v], weights[j * w.row_stride]);
+    M2_UNROLL
+    for (Index j = 0; j < J; ++j) M2_UNROLL
+    for (Index v = 0; v < V; ++v) sums[j][v] = add_scaled(sums[j][v], x[v], weights[j * w.row_stride]);
     weights += w.column_stride;
   }
-#pragma GCC unroll 16
-  for (Index j = 0; j < J; ++j)
-#pragma GCC unroll 4
-    for (Index v = 0; v < V; ++v) sums[j][v].store(y + (row + j) * y_stride + v * lanes);
+  M2_UNROLL
+  for (Index j = 0; j < J; ++j) M2_UNROLL
+  for (Index v = 0; v < V; ++v) sums[j][v].store(y + (row + j) * y_stride + v * lanes);
 }
 
 /// All rows of the product for V registers of vectors: tiles of J rows, and smaller ones for the rest.

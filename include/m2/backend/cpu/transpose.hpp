@@ -22,19 +22,19 @@ M2_INLINE void transpose_square(const T* in, Index in_stride, T* out, Index out_
   constexpr Index n = Lanes<T>::count;
   using Every = std::make_index_sequence<static_cast<std::size_t>(n)>;
   Lanes<T> rows[std::size_t{n}], next[std::size_t{n}];
-#pragma GCC unroll 16
+  M2_UNROLL
   for (Index i = 0; i < n; ++i) rows[i] = Lanes<T>::load(in + i * in_stride);
-#pragma GCC unroll 4
+  M2_UNROLL
   for (Index width = 1; width < n; width *= 2) {
-#pragma GCC unroll 8
+    M2_UNROLL
     for (Index i = 0; i < n / 2; ++i) {
       next[2 * i] = interleave<0>(rows[i], rows[i + n / 2], Every{});
       next[2 * i + 1] = interleave<1>(rows[i], rows[i + n / 2], Every{});
     }
-#pragma GCC unroll 16
+    M2_UNROLL
     for (Index i = 0; i < n; ++i) rows[i] = next[i];
   }
-#pragma GCC unroll 16
+  M2_UNROLL
   for (Index i = 0; i < n; ++i) rows[i].store(out + i * out_stride);
 }
 #else

@@ -1,0 +1,29 @@
+#pragma once
+
+/// Marks functions that also run on a GPU; empty for compilers other than nvcc.
+#if defined(__CUDACC__)
+#define M2_HD __host__ __device__
+#else
+#define M2_HD
+#endif
+
+/// Marks functions that must become part of their caller at any -O level: arrays of registers stay in registers, and loops
+/// around calls become SIMD code, only then. Compilers decide otherwise in large programs.
+#if defined(__CUDACC__)
+#define M2_INLINE __forceinline__
+#elif defined(__GNUC__)
+#define M2_INLINE inline __attribute__((always_inline))
+#else
+#define M2_INLINE inline
+#endif
+
+/// Unrolls the next loop completely, up to 16 rounds.
+#if defined(__CUDACC__)
+#define M2_UNROLL _Pragma("unroll")
+#elif defined(__clang__)
+#define M2_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define M2_UNROLL _Pragma("GCC unroll 16")
+#else
+#define M2_UNROLL
+#endif
