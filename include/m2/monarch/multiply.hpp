@@ -22,9 +22,9 @@ struct MonarchView {
     return {factors[static_cast<std::size_t>(f)], {s.outer, s.inner, s.out, s.in}};
   }
 
-  operator MonarchView<Order, const T, B>() const  // NOLINT: as View does
-      requires(!std::is_const_v<T>) {
-    MonarchView<Order, const T, B> result{shape, {}};
+  template <class U>
+  requires(std::is_same_v<U, const T> && !std::is_const_v<T>) operator MonarchView<Order, U, B>() const {
+    MonarchView<Order, U, B> result{shape, {}};
     for (std::size_t f = 0; f < factors.size(); ++f) result.factors[f] = factors[f];
     return result;
   }
