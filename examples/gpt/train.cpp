@@ -121,11 +121,8 @@ class Observer {
 };
 
 void prepare_folder(const TrainCommand& command) {
+  if (command.resume) return;  // the checkpoint has been read already
   const std::string checkpoint = checkpoint_path(command.folder);
-  if (command.resume) {
-    M2_REQUIRE(std::filesystem::exists(checkpoint), "there is no checkpoint ", checkpoint, " to resume");
-    return;
-  }
   M2_REQUIRE(command.overwrite || !std::filesystem::exists(checkpoint), checkpoint,
              " exists: --resume goes on with it, --overwrite starts again, --out names another folder");
   std::error_code error;
