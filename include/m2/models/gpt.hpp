@@ -23,8 +23,9 @@ struct GptOptions {
   Index expansion = 4;  ///< inner width of the MLPs over channels
   Index blocks = 4;     ///< of the MLPs' factors
   ChannelMixing channel_mixing = ChannelMixing::block_diagonal;
-  double dropout = 0.0;               ///< of both branches of every block
-  ImplicitFilterOptions filter = {};  ///< of the long convolutions
+  double dropout = 0.0;  ///< of both branches of every block
+  /// Of the long convolutions. Frequencies start at 1, not at the reference's 10: smoother kernels learn text faster.
+  ImplicitFilterOptions filter = {.frequency = 1.0};
   bool position_embedding = false;  ///< a learned vector for each position; the convolutions know positions without it
   bool tied_head = false;           ///< the token embedding is the output matrix, too
 };
