@@ -49,7 +49,9 @@ M2_HD M2_INLINE constexpr float power_of_two(std::int32_t n) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(n + 127) << 23);
 }
 
-M2_HD M2_INLINE constexpr float absolute(float x) { return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0x7FFFFFFFU); }
+M2_HD M2_INLINE constexpr float absolute(float x) {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0x7FFFFFFFU);
+}
 
 /// The magnitude of `magnitude` with the sign of `sign`.
 M2_HD M2_INLINE constexpr float with_sign(float magnitude, float sign) {
