@@ -18,8 +18,10 @@
 #endif
 
 /// Unrolls the next loop completely, up to 16 rounds.
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__)
 #define M2_UNROLL _Pragma("unroll")
+#elif defined(__CUDACC__)
+#define M2_UNROLL  // nvcc's host pass would hand g++ a pragma that it does not know
 #elif defined(__clang__)
 #define M2_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
