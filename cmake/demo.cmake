@@ -1,5 +1,5 @@
 # cmake -P cmake/demo.cmake
-# Sets up what is missing, trains a small M2-GPT on text, and prints Monarch products against dense ones.
+# Sets up what is missing, trains a small M2-GPT on text, samples from it, and prints Monarch products against dense ones.
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/setup.cmake")
 
