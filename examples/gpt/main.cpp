@@ -1,5 +1,8 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <new>
@@ -120,9 +123,21 @@ int run(int argc, char** argv) {
   return gpt::sample(sample);
 }
 
+/// OpenMP's threads spin while they wait for one another. On a machine that has other work to do this can cost several
+/// times the work itself, so they should sleep; OpenMP reads how to wait before main, hence the program starts itself
+/// again with that said. Whoever has set OMP_WAIT_POLICY is left alone.
+void wait_without_spinning(char** argv) {
+#ifdef __linux__
+  if (setenv("OMP_WAIT_POLICY", "passive", 0) == 0) execv("/proc/self/exe", argv);  // on failure: go on as it is
+#else
+  (void)argv;
+#endif
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) wait_without_spinning(argv);
   try {
     return run(argc, argv);
   } catch (const std::bad_alloc&) {
