@@ -172,4 +172,5 @@ TEST_CASE("Gpt names both shapes when they do not fit", "[models]") {
   const TokenBatch<Cpu> uneven{tokens.batch().inputs, longer.batch().targets, 0};
   require_error([&] { model.loss(be, uneven); }, {"gpt: targets", "(2, 9)", "(2, 6)"});
   require_error([] { Gpt<float, Cpu>(GptOptions{.layers = 0}); }, {"gpt", "0 layers"});
+  require_error([] { Gpt<float, Cpu>(GptOptions{.channels = 16, .expansion = Index{1} << 62}); }, {"gpt", "too wide"});
 }

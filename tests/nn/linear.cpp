@@ -46,6 +46,8 @@ TEST_CASE("Linear names both shapes when they do not fit", "[nn]") {
   ModuleRun<Linear<double, Cpu>> run(linear, {2, 4, 5});
   require_error([&] { linear.forward(run.be, run.x.view(), run.dx.view(), run.cache); }, {"(2, 4, 5)", "(2, 4, 3)"});
   require_error([] { Linear<double, Cpu>(0, 3); }, {"linear", "0 to 3"});
+  constexpr Index wide = Index{1} << 40;  // wide x wide does not fit an Index
+  require_error([] { Linear<double, Cpu>(wide, wide); }, {"parameter", "1099511627776 x 1099511627776", "too many"});
 }
 
 TEST_CASE("A module without memory says that it needs a store", "[nn]") {

@@ -65,6 +65,8 @@ TEST_CASE("A text of exactly one window is enough, a shorter one is an error wit
   REQUIRE(batch.targets(1, 6) == 'h');
   require_error([&] { RandomWindows<Cpu>(be, byte_tokens(text), {.batch = 2, .length = 8}, 1); },
                 {"random windows", "8 tokens", "needs 9"});
+  require_error([&] { RandomWindows<Cpu>(be, byte_tokens(text), {.batch = 2, .length = Index{1} << 40}, 1); },
+                {"random windows", "8 tokens", "needs 1099511627777"});  // said before memory for it is asked for
   require_error([&] { RandomWindows<Cpu>(be, byte_tokens(text), {.batch = 0, .length = 8}, 1); },
                 {"token windows", "0"});
 }

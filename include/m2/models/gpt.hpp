@@ -81,6 +81,9 @@ class Gpt {
         head_(options.channels, options.vocabulary, {.bias = false, .deviation = deviation}) {
     M2_REQUIRE(options.layers >= 1 && options.expansion >= 1, "gpt: ", options.layers, " layers with expansion ",
                options.expansion, ", at least 1 of each is needed");
+    constexpr Index widest = Index{1} << 48;  // as far as a parameter goes
+    M2_REQUIRE(options.expansion <= widest / options.channels, "gpt: expansion ", options.expansion, " of ",
+               options.channels, " channels is too wide");
     if (options.position_embedding) position_ = {{options.length, options.channels}, normal_start()};
     for (Index i = 0; i < options.layers; ++i) {
       blocks_.emplace_back(options.channels,

@@ -54,6 +54,7 @@ class Parameter {
       : shape_(std::move(shape)), initializer_(std::move(initializer)), options_(options) {
     for (const Index extent : shape_) {
       M2_REQUIRE(extent >= 1, "parameter: an extent is ", extent, ", at least 1 is needed");
+      M2_REQUIRE(extent <= largest_size / size_, "parameter: ", size_, " x ", extent, " numbers are too many");
       size_ *= extent;
     }
   }
@@ -94,6 +95,8 @@ class Parameter {
     M2_REQUIRE(pointer != nullptr, "parameter: it has no memory yet; make a ParameterStore of the module first");
     return pointer;
   }
+
+  static constexpr Index largest_size = Index{1} << 48;  // far above any memory; sums of sizes do not overflow
 
   std::vector<Index> shape_;
   Initializer<T> initializer_;

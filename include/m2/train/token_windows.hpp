@@ -67,6 +67,14 @@ inline const BatchShape& checked(const BatchShape& shape) {
   return shape;
 }
 
+/// The shape, where one sequence and its last target fit into the text: before any memory for batches is asked for.
+inline const BatchShape& checked_for(Index text_size, const BatchShape& shape) {
+  M2_REQUIRE(text_size > checked(shape).length, "random windows: the text has ", text_size,
+             " tokens, one sequence needs ", static_cast<std::uint64_t>(shape.length) + 1, " (", shape.length,
+             " inputs and the last target)");
+  return shape;
+}
+
 }  // namespace detail
 
 /// Windows of length + 1 tokens at random places of a text: the first `length` are inputs, the last `length` targets.
@@ -79,10 +87,10 @@ class RandomWindows {
 
   /// Errors   m2::Error if the text is shorter than one sequence and its last target
   RandomWindows(B& be, std::span<const Token> text, const BatchShape& shape, std::uint64_t seed)
-      : text_(text), shape_(detail::checked(shape)), rng_(Rng(seed).split(0x57494E444F5753)), storage_(be, shape_) {
-    M2_REQUIRE(std::ssize(text) > shape.length, "random windows: the text has ", text.size(),
-               " tokens, one sequence needs ", shape.length + 1, " (", shape.length, " inputs and the last target)");
-  }
+      : text_(text),
+        shape_(detail::checked_for(std::ssize(text), shape)),
+        rng_(Rng(seed).split(0x57494E444F5753)),
+        storage_(be, shape_) {}
 
   const Batch& next(B& be) {
     for (Index row = 0; row < shape_.batch; ++row) {
