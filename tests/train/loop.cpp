@@ -247,6 +247,24 @@ TEST_CASE("Evaluation weighs every target the same, whatever the batch shape", "
   REQUIRE(std::abs(losses[2] - losses[0]) <= tolerance<double>(103, losses[0]));
 }
 
+TEST_CASE("An evaluation that fails leaves the model's random sites as they were", "[train]") {
+  struct Failing : Bigram<double> {
+    using Bigram<double>::Bigram;
+    double loss(Cpu&, const TokenBatch<Cpu>&) {
+      REQUIRE(!site().training);
+      throw Error("this loss fails");
+    }
+  };
+  Cpu be;
+  Failing model(vocabulary, true);
+  ParameterStore<double, Cpu> store(be, model, 1);
+  const auto text = counting_text(20, vocabulary);
+  SequentialWindows<Cpu> source(be, text, 10, {.batch = 1, .length = 4});
+  set_training(model, true);
+  require_error([&] { evaluate(be, model, source); }, {"this loss fails"});
+  REQUIRE(model.site().training);
+}
+
 TEST_CASE("The loop refuses impossible options", "[train]") {
   Run run;
   Points source(4);

@@ -80,6 +80,22 @@ class TrainingMode {
   const std::vector<RandomSite*>& sites_;
 };
 
+/// Switches random sites off and, however the evaluation ends, back to what they were.
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(const std::vector<RandomSite*>& sites) {
+    for (RandomSite* site : sites) sites_.emplace_back(site, std::exchange(site->training, false));
+  }
+  ~EvaluationMode() {
+    for (const auto& [site, training] : sites_) site->training = training;
+  }
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  std::vector<std::pair<RandomSite*, bool>> sites_;
+};
+
 inline const TrainOptions& checked(const TrainOptions& options) {
   M2_REQUIRE(options.steps >= 0, "train: ", options.steps, " steps are asked for");
   M2_REQUIRE(options.accumulation >= 1, "train: accumulation is ", options.accumulation, ", at least 1 is needed");
@@ -112,13 +128,13 @@ constexpr void check_callbacks() {
 }  // namespace detail
 
 /// The mean loss over one pass of a finite source, each scored target counting the same, in evaluation mode: random
-/// sites are off during the call and as before after it.
+/// sites are off during the call and as before after it, also after an error.
+///
+/// Errors   m2::Error if no target is scored, and those of the model
 template <Backend B, class M, FiniteBatchSource<B> S>
 requires Trainable<M, typename S::Batch>
 double evaluate(B& be, M& model, S& source) {
-  const std::vector<RandomSite*> sites = random_sites(model);
-  std::vector<bool> before;
-  for (RandomSite* site : sites) before.push_back(site->training), site->training = false;
+  const detail::EvaluationMode mode(random_sites(model));
   source.seek(0);
   double total = 0;
   Index counted = 0;
@@ -127,7 +143,6 @@ double evaluate(B& be, M& model, S& source) {
     total += model.loss(be, batch) * static_cast<double>(batch.counted);
     counted += batch.counted;
   }
-  for (std::size_t i = 0; i < sites.size(); ++i) sites[i]->training = before[i];
   M2_REQUIRE(counted > 0, "evaluate: the source has no target to score");
   return total / static_cast<double>(counted);
 }
@@ -143,8 +158,7 @@ double evaluate(B& be, M& model, S& source) {
 ///
 /// Writes   the store, the optimizer, the position of the source, state (after each complete update)
 /// Errors   m2::Error naming the step if a loss or the gradient's norm is not finite; parameters, optimizer and state
-/// are
-///          those after the update before, and the model is in evaluation mode
+///          are those after the update before, and the model is in evaluation mode
 template <Backend B, Scalar T, class M, Optimizer<T, B> O, class Schedule, BatchSource<B> S,
           class Callbacks = NoCallbacks>
 requires Trainable<M, typename S::Batch> && std::is_invocable_r_v<double, const Schedule&, Index>
