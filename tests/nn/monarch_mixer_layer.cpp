@@ -66,4 +66,10 @@ TEST_CASE("MonarchMixerLayer takes other orders", "[nn]") {
 TEST_CASE("MonarchMixerLayer names both shapes when they do not fit", "[nn]") {
   MonarchMixerLayer<2, double, Cpu> layer({.sequence_radices = {2, 3}, .channel_radices = {2, 2}});
   require_shape_errors(layer, {2, 6, 4}, {2, 5, 4}, {"monarch_mixer_layer", "(2, 5, 4)", "6, 4)"});
+  ModuleRun<MonarchMixerLayer<2, double, Cpu>> run(layer, {2, 6, 4});
+  Tensor<double, 3, Cpu> more(run.be, {3, 6, 4});
+  require_error([&] { layer.backward(run.be, run.x.view(), more.view(), run.cache, run.dx.view()); },
+                {"monarch_mixer_layer: dy", "(3, 6, 4)", "(2, 6, 4)"});
+  require_error([&] { layer.backward(run.be, run.x.view(), run.dy.view(), run.cache, more.view()); },
+                {"monarch_mixer_layer: dx", "(3, 6, 4)", "(2, 6, 4)"});
 }

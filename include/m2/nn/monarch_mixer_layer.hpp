@@ -26,9 +26,8 @@ struct MonarchMixerLayerOptions {
 /// Shapes   x, y (batch, length, channels); parameters m1, m2, m3, m4 (MonarchParameters), kernel (length, channels)
 /// Writes   y; backward: dx (overwritten), parameter gradients (accumulated)
 /// Errors   m2::Error if x does not have the length and channels that the radices make
-/// Cost     8 batch length channels (sum of all radices) / 2 flops; no data is permuted, a sequence is mixed in place
-/// of
-///          strides; the cache holds 8 channels numbers a position
+/// Cost     4 batch length channels (sum of all radices) flops; no data is permuted, a sequence is mixed by its
+///          strides; the cache holds 7 channels numbers a position
 /// Source   Fu et al. 2023 (arXiv:2310.12109) Sec. 3, equations (2) and (3); math.md E1
 template <int Order, Scalar T, Backend B>
 class MonarchMixerLayer {
@@ -78,6 +77,8 @@ class MonarchMixerLayer {
 
   void backward(B& be, View<const T, 3, B> x, View<const T, 3, B> dy, Cache& cache, View<T, 3, B> dx) {
     detail::require_extents("monarch_mixer_layer: x, by its cache,", x.extents(), cache.first.extents());
+    detail::require_extents("monarch_mixer_layer: dy", dy.extents(), x.extents());
+    detail::require_extents("monarch_mixer_layer: dx", dx.extents(), x.extents());
     mix_channels_vjp(be, m4_, cache.active.cview(), dy, cache.a.view());
     gelu_vjp(be, cache.hidden.cview(), cache.a.cview(), cache.b.view());
     mix_channels_vjp(be, m3_, cache.mixed.cview(), cache.b.cview(), cache.a.view());
