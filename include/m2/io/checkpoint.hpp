@@ -175,8 +175,7 @@ void save_checkpoint(B& be, const std::string& path, ParameterStore<T, B>& store
 ///
 /// Writes   store.values(), the optimizer's and the run's state; returns the metadata
 /// Errors   m2::Error that names the first difference if the file is no checkpoint, or names, shapes or types do not
-/// fit;
-///          nothing is changed then
+///          fit; nothing is changed then
 template <Scalar T, Backend B, class Optimizer, class State>
 Metadata load_checkpoint(B& be, const std::string& path, ParameterStore<T, B>& store, Optimizer& optimizer,
                          State& state) {

@@ -35,8 +35,8 @@ inline std::optional<std::size_t> invalid_utf8(std::string_view text) {
 
 /// A whole text file, byte for byte.
 ///
-/// Errors   m2::Error if it is missing, a folder, unreadable, empty, or not UTF-8 (with the offset of the first bad
-/// byte)
+/// Errors   m2::Error if it is missing, a folder, unreadable, empty, or not UTF-8 (with the offset of the first
+///          bad byte)
 inline std::string read_text_file(const std::string& path) {
   const InputFile file("text file", path);
   M2_REQUIRE(file.size() > 0, file.name(), ": it is empty");

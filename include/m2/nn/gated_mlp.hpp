@@ -19,8 +19,7 @@ struct GatedMlpOptions {
 /// Writes   y; backward: dx (overwritten), parameter gradients (accumulated)
 /// Errors   m2::Error if x has another number of channels
 /// Cost     6 batch length channels inner flops for dense mixing, a `blocks`-th of it for block-diagonal; the cache
-/// holds
-///          6 inner numbers a position
+///          holds 6 inner numbers a position
 /// Source   Fu et al. 2023 (arXiv:2310.12109); m2-reference section 3.3
 template <Scalar T, Backend B>
 class GatedMlp {

@@ -60,10 +60,12 @@ struct MonarchLinearOptions {
 ///
 /// A factor starts uniform in +-1/sqrt(its last extent), the bias uniform in +-1/sqrt(out_features).
 ///
-/// Shapes   x (batch, length, in_features), y (batch, length, out_features); parameters as MonarchParameters, bias
-/// (out) Writes   y; backward: dx (overwritten), gradients of factors and bias (accumulated) Errors   m2::Error if the
-/// channels of x are not in_features Cost     2 batch length parameter_count flops; backward three times that Source
-/// m2-reference section 1.3 (BlockdiagLinear, MonarchLinear)
+/// Shapes   x (batch, length, in_features), y (batch, length, out_features); parameters as MonarchParameters, and bias
+///          (out_features)
+/// Writes   y; backward: dx (overwritten), gradients of factors and bias (accumulated)
+/// Errors   m2::Error if the channels of x are not in_features
+/// Cost     2 batch length parameter_count flops; backward three times that
+/// Source   m2-reference section 1.3 (BlockdiagLinear, MonarchLinear)
 template <int Order, Scalar T, Backend B>
 class MonarchMap {
  public:

@@ -90,8 +90,8 @@ class FilteredConvolution {
 /// Shapes   x, y (batch, length, channels), length <= max_length; parameters in, short, convolution, [residual,] out
 /// Writes   y; backward: dx (overwritten), parameter gradients (accumulated)
 /// Errors   m2::Error if x has other channels or is too long
-/// Cost     8 batch length channels^2 flops for the projections, and the long convolution; the cache holds about 15
-///          channels numbers a position
+/// Cost     8 batch length channels^2 flops for the projections, and the long convolution; the cache holds 18
+///          channels numbers a position, and those of the convolution
 /// Source   Fu et al. 2023 (arXiv:2310.12109); m2-reference section 2.1
 template <Scalar T, Backend B>
 class SequenceMixer {
@@ -101,9 +101,8 @@ class SequenceMixer {
   using Scalar = T;
   using Backend = B;
   struct Cache {
-    Tensor<T, 3, B> projected, convolved;  // (batch, length, 3 channels), before and after the short convolution
-    Tensor<T, 3, B> gated, filtered,
-        output;  // (batch, length, channels): v . x1, its long convolution, what W_out sees
+    Tensor<T, 3, B> projected, convolved;     // (batch, length, 3 channels), before and after the short convolution
+    Tensor<T, 3, B> gated, filtered, output;  // (batch, length, channels): v . x1, its long convolution, W_out's input
     Tensor<T, 3, B> dprojected, dconvolved, dgated, dfiltered, doutput;
     typename detail::FilteredConvolution<T, B>::Cache convolution, residual;
     typename Linear<T, B>::Cache in, out;

@@ -21,8 +21,7 @@ struct OptimizerStateProbe {
 /// Turns the gradients of a ParameterStore into an update of its values.
 ///
 /// step(be, store, learning_rate_scale, gradient_scale)   one update; the learning rate and the gradients are
-/// multiplied
-///                                                        by the scales (schedule, clipping)
+///                                                        multiplied by the scales (schedule, clipping)
 /// learning_rate()                                        the learning rate before any scale
 /// visit_state(visitor)                                   visitor(name, View<T, 1, B>) for arrays laid out as
 ///                                                        store.values(), visitor(name, Index&) for counts
