@@ -23,9 +23,8 @@ struct TrainingPlan {
   m2::Index evaluate_every = 100, checkpoint_every = 200;
 };
 
-/// Which options were given on the command line: on resuming, the others come from the checkpoint.
 struct TrainCommand {
-  TrainingPlan plan;
+  TrainingPlan plan;  ///< on resuming: the checkpoint's, with what the command line says otherwise
   std::string folder = "gpt-run";
   bool resume = false, overwrite = false;
 };
@@ -40,12 +39,19 @@ struct SampleCommand {
 };
 
 /// The model's shape, from the plan.
+///
+/// Errors   m2::Error if the kind of mixing is unknown or there are more than 1000 layers
 m2::GptOptions model_options(const TrainingPlan& plan);
 
 /// What a checkpoint's metadata holds.
+///
+/// Errors   m2::Error if the path of the data is not UTF-8
 std::string to_json(const TrainingPlan& plan);
-/// Errors   m2::Error naming the file if the text is no plan
-TrainingPlan plan_from_json(const std::string& text, const std::string& file);
+
+/// The plan in the checkpoint of a folder.
+///
+/// Errors   m2::Error if there is no checkpoint, or none that `train` made
+TrainingPlan saved_plan(const std::string& folder);
 
 std::string checkpoint_path(const std::string& folder);
 

@@ -19,7 +19,7 @@ namespace {
 
 constexpr const char* csv_header = "step,seconds,training_loss,validation_loss";
 
-/// Steps of 1, 2 or 5 times a power of ten that cut a range into about five parts.
+/// A step of 1, 2 or 5 times a power of ten that cuts a range into about five parts.
 double tick_step(double range) {
   const double raw = range / 5, power = std::pow(10.0, std::floor(std::log10(raw)));
   for (const double factor : {1.0, 2.0, 5.0})
@@ -75,9 +75,11 @@ std::string LossCurve::svg() const {
     for (const auto& [step, loss] : *line)
       low = std::min(low, loss), high = std::max(high, loss), last = std::max(last, step);
   if (low > high) low = 0, high = 1;
-  const double step_y = tick_step(std::max(high - low, 1e-3)), step_x = std::max(1.0, tick_step(last));
+  // One loss, or equal ones, must have a height, too: at least a thousandth of what they are.
+  const double step_y = tick_step(std::max({high - low, 1e-3, 1e-3 * std::abs(high)}));
+  const double step_x = std::max(1.0, tick_step(last));
   low = std::floor(low / step_y) * step_y;
-  high = std::ceil(high / step_y) * step_y;
+  high = std::max(std::ceil(high / step_y) * step_y, low + step_y);
   const auto x_of = [&](double step) { return left + step / last * (width - left - right); };
   const auto y_of = [&](double loss) { return top + (high - loss) / (high - low) * (height - top - bottom); };
 
@@ -98,7 +100,11 @@ std::string LossCurve::svg() const {
   const auto draw = [&](const auto& line, const char* colour, const char* name, double legend) {
     out += fmt::format("<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"2\" points=\"", colour);
     for (const auto& [step, loss] : line) out += fmt::format("{:.1f},{:.1f} ", x_of(step), y_of(loss));
-    out += fmt::format("\"/>\n<text x=\"{:.1f}\" y=\"24\" fill=\"{}\">{}</text>\n", legend, colour, name);
+    out += "\"/>\n";
+    if (line.size() == 1)  // a line of one point is not seen
+      out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>\n", x_of(line[0].first),
+                         y_of(line[0].second), colour);
+    out += fmt::format("<text x=\"{:.1f}\" y=\"24\" fill=\"{}\">{}</text>\n", legend, colour, name);
   };
   draw(training, "#1f77b4", "training (running mean)", left);
   draw(validation, "#d62728", "validation", left + 190);

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "commands.hpp"
-#include "m2/io.hpp"
 
 namespace {
 
@@ -71,15 +70,6 @@ void add_plan(PlanOptions& options) {
   options.add("--checkpoint-every", &Plan::checkpoint_every, "steps between checkpoints")->check(number);
 }
 
-/// On resuming: the plan of the checkpoint, with what the command line says otherwise.
-gpt::TrainingPlan resumed_plan(const PlanOptions& options, const std::string& folder) {
-  const std::string path = gpt::checkpoint_path(folder);
-  const m2::Metadata metadata = m2::read_checkpoint_metadata(path);
-  const auto plan = metadata.find("gpt.plan");
-  M2_REQUIRE(plan != metadata.end(), "checkpoint ", path, ": it was not made by m2_gpt");
-  return options.over(gpt::plan_from_json(plan->second, path));
-}
-
 int run(int argc, char** argv) {
   CLI::App app("Trains a small causal Monarch Mixer language model on the bytes of a text, and writes text with it.");
   app.require_subcommand(1);
@@ -117,7 +107,7 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 1;
   }
   if (train_app->parsed()) {
-    train.plan = train.resume ? resumed_plan(plan, train.folder) : plan.given();
+    train.plan = train.resume ? plan.over(gpt::saved_plan(train.folder)) : plan.given();
     return gpt::train(train);
   }
   return gpt::sample(sample);

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "m2/io/checkpoint.hpp"
 
 namespace gpt {
 
@@ -14,6 +15,9 @@ m2::GptOptions model_options(const TrainingPlan& plan) {
                                                         : m2::ChannelMixing::dense;
   M2_REQUIRE(mixing != m2::ChannelMixing::dense || plan.mixing == "dense", "mixing is ", plan.mixing,
              "; monarch, block-diagonal and dense are known");
+  // Each layer costs memory before any size is asked for: a slip in the number must not take all that the machine has.
+  constexpr m2::Index most_layers = 1000;
+  M2_REQUIRE(plan.layers <= most_layers, "layers is ", plan.layers, "; at most ", most_layers, " are possible");
   return {.length = plan.length,
           .channels = plan.channels,
           .layers = plan.layers,
@@ -23,13 +27,23 @@ m2::GptOptions model_options(const TrainingPlan& plan) {
           .dropout = plan.dropout};
 }
 
-std::string to_json(const TrainingPlan& plan) { return nlohmann::json(plan).dump(); }
-
-TrainingPlan plan_from_json(const std::string& text, const std::string& file) {
+std::string to_json(const TrainingPlan& plan) {
   try {
-    return nlohmann::json::parse(text).get<TrainingPlan>();
+    return nlohmann::json(plan).dump();
+  } catch (const nlohmann::json::exception&) {
+    throw m2::Error("the path " + plan.data + " is not UTF-8, a checkpoint cannot name it");
+  }
+}
+
+TrainingPlan saved_plan(const std::string& folder) {
+  const std::string path = checkpoint_path(folder);
+  const m2::Metadata metadata = m2::read_checkpoint_metadata(path);
+  const auto plan = metadata.find("gpt.plan");
+  M2_REQUIRE(plan != metadata.end(), "checkpoint ", path, ": it was not made by m2_gpt");
+  try {
+    return nlohmann::json::parse(plan->second).get<TrainingPlan>();
   } catch (const nlohmann::json::exception& error) {
-    throw m2::Error("checkpoint " + file + ": its training plan cannot be read (" + error.what() + ")");
+    throw m2::Error("checkpoint " + path + ": its training plan cannot be read (" + error.what() + ")");
   }
 }
 

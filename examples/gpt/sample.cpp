@@ -33,14 +33,11 @@ m2::Index draw(const float* scores, m2::Index count, const SampleCommand& comman
 
 int sample(const SampleCommand& command) {
   M2_REQUIRE(!command.prompt.empty(), "the prompt is empty; at least one byte is needed to go on from");
-  const std::string path = checkpoint_path(command.folder);
-  const m2::Metadata metadata = m2::read_checkpoint_metadata(path);
-  const auto plan = metadata.find("gpt.plan");
-  M2_REQUIRE(plan != metadata.end(), "checkpoint ", path, ": it was not made by m2_gpt");
+  M2_REQUIRE(command.temperature >= 0, "the temperature is ", command.temperature, "; a number >= 0 is needed");
   m2::Cpu be;
-  m2::Gpt<float, m2::Cpu> model(model_options(plan_from_json(plan->second, path)));
+  m2::Gpt<float, m2::Cpu> model(model_options(saved_plan(command.folder)));
   m2::ParameterStore<float, m2::Cpu> store(be, model, 0);
-  m2::load_parameters(be, path, store);
+  m2::load_parameters(be, checkpoint_path(command.folder), store);
 
   // The model is causal: what stands behind the last byte of the text does not matter, so one shape serves all lengths.
   const m2::Index length = model.options().length, vocabulary = model.options().vocabulary;
@@ -56,9 +53,10 @@ int sample(const SampleCommand& command) {
     model.logits(be, tokens.cview(), scores.view());
     text += static_cast<char>(draw(scores.data() + (seen - 1) * vocabulary, vocabulary, command, rng));
     std::fputc(text.back(), stdout);
-    std::fflush(stdout);
+    M2_REQUIRE(std::fflush(stdout) == 0, "the text cannot be written");
   }
   std::fputc('\n', stdout);
+  M2_REQUIRE(std::fflush(stdout) == 0, "the text cannot be written");
   return 0;
 }
 

@@ -53,11 +53,47 @@ file(SHA256 "${FOLDER}/run/checkpoint.safetensors" before)
 gpt(1 "the model needs" train --resume --out "${FOLDER}/run" --channels 24)
 file(WRITE "${FOLDER}/other.txt" "${text}${text}")
 gpt(1 "is not the one" train --resume --out "${FOLDER}/run" --data "${FOLDER}/other.txt")
+gpt(1 "step 8, more than the 3" train --resume --out "${FOLDER}/run" --steps 3)
 file(SHA256 "${FOLDER}/run/checkpoint.safetensors" after)
 if(NOT before STREQUAL after)
   message(FATAL_ERROR "an error changed the checkpoint")
 endif()
+file(REMOVE "${FOLDER}/run/losses.csv")
+gpt(0 "done" train --resume --out "${FOLDER}/run")
+if(output MATCHES "nan")
+  message(FATAL_ERROR "a run with nothing left to do and no curve was not validated:\n${output}")
+endif()
 gpt(0 "from step 0" train ${data} --overwrite --out "${FOLDER}/run" --steps 3 ${tiny})
+
+# Half a run and the other half of it leave what a whole run leaves, bit for bit. The learning rate is constant, so that
+# it does not depend on --steps.
+set(constant ${tiny} --final-rate 1 --dropout 0.2)
+gpt(0 "done" train ${data} --out "${FOLDER}/whole" --steps 6 ${constant})
+gpt(0 "done" train ${data} --out "${FOLDER}/halves" --steps 3 ${constant})
+gpt(0 "from step 3" train --resume --out "${FOLDER}/halves" --steps 6)
+foreach(run whole halves)
+  file(SHA256 "${FOLDER}/${run}/checkpoint.safetensors" ${run}_checkpoint)
+  file(READ "${FOLDER}/${run}/losses.csv" ${run}_losses)
+  string(REGEX REPLACE "\n([0-9]+),[0-9.]+," "\n\\1," ${run}_losses "${${run}_losses}")  # all but the seconds
+endforeach()
+if(NOT whole_checkpoint STREQUAL halves_checkpoint OR NOT whole_losses STREQUAL halves_losses)
+  message(FATAL_ERROR "resuming changed the run:\n${whole_losses}\n${halves_losses}")
+endif()
+
+# A run of one step has a curve of one point, and it is seen.
+gpt(0 "done" train ${data} --out "${FOLDER}/one" --steps 1 ${tiny})
+file(READ "${FOLDER}/one/losses.svg" picture)
+if(NOT picture MATCHES "circle.*circle" OR picture MATCHES "nan|inf")
+  message(FATAL_ERROR "one step makes the picture\n${picture}")
+endif()
+
+# Losses that are huge and equal make a picture, too, not an endless loop.
+file(WRITE "${FOLDER}/one/losses.csv" "step,seconds,training_loss,validation_loss\n1,0.1,1e15,1e15\n")
+gpt(0 "done" train --resume --out "${FOLDER}/one")
+
+# A run that is overwritten and fails does not come back.
+gpt(1 "loss of step" train ${data} --overwrite --out "${FOLDER}/one" --steps 9 --learning-rate 1e30 ${tiny})
+gpt(0 "from step 0" train --resume --out "${FOLDER}/one" --learning-rate 0.01)
 
 # Bad input.
 file(WRITE "${FOLDER}/empty.txt" "")
@@ -66,6 +102,8 @@ execute_process(COMMAND printf "bad \\377 byte" OUTPUT_FILE "${FOLDER}/bad.txt")
 gpt(1 "nowhere.txt" train --data "${FOLDER}/nowhere.txt" --out "${FOLDER}/new" ${tiny})
 gpt(1 "empty" train --data "${FOLDER}/empty.txt" --out "${FOLDER}/new" ${tiny})
 gpt(1 "folder" train --data "${FOLDER}" --out "${FOLDER}/new" ${tiny})
+gpt(1 "one sequence needs 1099511627777" train ${data} --out "${FOLDER}/new" --length 1099511627776)
+gpt(1 "layers" train ${data} --out "${FOLDER}/new" --layers 1000000000000)
 gpt(1 "one sequence needs 33" train --data "${FOLDER}/short.txt" --out "${FOLDER}/new" ${tiny})
 gpt(1 "byte 4" train --data "${FOLDER}/bad.txt" --out "${FOLDER}/new" ${tiny})
 gpt(1 "cannot be made" train ${data} --out "${FOLDER}/text.txt/new" ${tiny})
@@ -75,11 +113,28 @@ gpt(1 "--steps" train ${data} --out "${FOLDER}/new" --steps none)
 gpt(1 "--mixing" train ${data} --out "${FOLDER}/new" --mixing magic)
 gpt(1 "--nonsense" train --nonsense)
 gpt(1 "subcommand" --seed 3)
-gpt(1 "memory" train ${data} --out "${FOLDER}/new" --length 32 --channels 10000000)
-gpt(1 "does not fit" train ${data} --out "${FOLDER}/new" --length 32 --channels 100000000000)
+gpt(1 "memory" train ${data} --out "${FOLDER}/new" --length 32 --channels 1000000)
+gpt(1 "too many" train ${data} --out "${FOLDER}/new" --length 32 --channels 100000000000)
 file(WRITE "${FOLDER}/broken/checkpoint.safetensors" "not a checkpoint at all")
 gpt(1 "checkpoint.safetensors" sample --run "${FOLDER}/broken")
 gpt(1 "prompt" sample --run "${FOLDER}/run" --prompt "")
+gpt(1 "temperature" sample --run "${FOLDER}/run" --temperature nan)
+file(WRITE "${FOLDER}/foreign.sh" "
+cp '${FOLDER}/text.txt' \"$(printf '${FOLDER}/\\377.txt')\"
+'${GPT}' train --data \"$(printf '${FOLDER}/\\377.txt')\" --out '${FOLDER}/foreign' --steps 2 > '${FOLDER}/foreign.txt' 2>&1
+")
+execute_process(COMMAND sh "${FOLDER}/foreign.sh" RESULT_VARIABLE result)
+execute_process(COMMAND grep -c "is not UTF-8, a checkpoint cannot name it" "${FOLDER}/foreign.txt" OUTPUT_VARIABLE count)
+if(NOT result EQUAL 1 OR NOT count EQUAL 1)
+  message(FATAL_ERROR "a path that is not UTF-8: exit code ${result}, ${count} sentences")
+endif()
+if(EXISTS /dev/full)
+  execute_process(COMMAND sh -c "'${GPT}' sample --run '${FOLDER}/run' --bytes 5 > /dev/full" RESULT_VARIABLE result
+                  ERROR_VARIABLE said)
+  if(NOT result EQUAL 1 OR NOT said MATCHES "cannot be written")
+    message(FATAL_ERROR "a full disk under sample: exit code ${result}, ${said}")
+  endif()
+endif()
 
 # Ctrl-C once training is under way: everything is saved, and the run goes on.
 string(JOIN " " command "'${GPT}' train --data '${FOLDER}/text.txt' --out '${FOLDER}/stopped' --steps 1000000" ${tiny})

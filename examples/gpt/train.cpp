@@ -1,11 +1,16 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
+#include <string>
+#include <system_error>
+#include <utility>
 
 #include "commands.hpp"
 #include "corpus.hpp"
@@ -50,11 +55,11 @@ class Observer {
         held_out_(held_out),
         plan_(plan),
         folder_(folder),
-        text_(text),
+        metadata_{{"gpt.plan", to_json(plan)}, {"gpt.text", std::to_string(text)}},
         curve_(std::move(curve)),
         earlier_(curve_.points().empty() ? 0 : curve_.points().back().seconds) {
     for (const auto& point : curve_.points())
-      if (point.validation == point.validation) validation_ = point.validation;
+      if (!std::isnan(point.validation)) validation_ = point.validation;
   }
 
   void on_step(const m2::StepReport& report) {
@@ -73,11 +78,11 @@ class Observer {
   }
 
   void on_checkpoint(const m2::TrainState& state) {
-    m2::save_checkpoint(be_, checkpoint_path(folder_), store_, optimizer_, state,
-                        {{"gpt.plan", to_json(plan_)}, {"gpt.text", std::to_string(text_)}});
-    curve_.save(folder_);
+    m2::save_checkpoint(be_, checkpoint_path(folder_), store_, optimizer_, state, metadata_);
+    save_curve();
   }
 
+  void save_curve() const { curve_.save(folder_); }
   bool should_stop() const { return stop_requested != 0; }
 
   double validation() const { return validation_; }
@@ -94,7 +99,7 @@ class Observer {
     const double left =
         steps_ == 0 ? 0
                     : (seconds() - earlier_) / static_cast<double>(steps_) * static_cast<double>(plan_.steps - step);
-    const std::string validation = validation_ == validation_ ? fmt::format("{:.4f}", validation_) : "-";
+    const std::string validation = std::isnan(validation_) ? "-" : fmt::format("{:.4f}", validation_);
     fmt::print("{}step {:5}/{}  loss {:.4f}  validation {}  {:6.0f} tokens/s  {} left{}{}", terminal_ ? "\r" : "", step,
                plan_.steps, smooth_loss_, validation, tokens_per_second(), duration_text(left), terminal_ ? "   " : "",
                end == '\n' ? "\n" : "");
@@ -110,7 +115,7 @@ class Observer {
   m2::SequentialWindows<Backend>& held_out_;
   const TrainingPlan& plan_;
   std::string folder_;
-  std::uint64_t text_;
+  m2::Metadata metadata_;
   LossCurve curve_;
   double earlier_;  // seconds of the runs that this one goes on with
   bool terminal_ = isatty(STDOUT_FILENO) != 0;
@@ -154,9 +159,17 @@ int train(const TrainCommand& command) {
     M2_REQUIRE(saved != metadata.end() && saved->second == std::to_string(fingerprint(text)), "the text ",
                plan.data.empty() ? "of m2's own sources" : plan.data,
                " is not the one that the checkpoint was trained on");
+    M2_REQUIRE(state.step <= plan.steps, "the checkpoint is at step ", state.step, ", more than the ", plan.steps,
+               " steps asked for");
     curve = LossCurve::load(command.folder, state.step);
   }
-  curve.save(command.folder);  // before any work: an unwritable folder shows now
+  Observer observer(be, model, store, optimizer, held_out, plan, command.folder, fingerprint(text), std::move(curve));
+  // Before any work, so that what cannot be written shows now. A new run replaces all of the one it overwrites; one
+  // that goes on changes the plan in its checkpoint only with its first own.
+  if (command.resume)
+    observer.save_curve();
+  else
+    observer.on_checkpoint(state);
 
   fmt::print("text         {} bytes, the last {} held out\n", text.size(), static_cast<m2::Index>(text.size()) - begin);
   fmt::print("model        {} parameters, {} layers of {} channels, sequences of {}, {} channel mixing\n",
@@ -169,7 +182,6 @@ int train(const TrainCommand& command) {
   std::signal(SIGTERM, request_stop);
   const m2::CosineSchedule schedule(
       {.warmup = std::min(plan.warmup, plan.steps - 1), .total = plan.steps, .final_fraction = plan.final_rate});
-  Observer observer(be, model, store, optimizer, held_out, plan, command.folder, fingerprint(text), std::move(curve));
   m2::train(be, model, store, optimizer, schedule, source, state,
             {.steps = plan.steps,
              .clip_norm = plan.clip_norm,
@@ -182,6 +194,8 @@ int train(const TrainCommand& command) {
                state.step, command.folder);
     return 130;
   }
+  if (std::isnan(observer.validation()))
+    observer.on_evaluation(state);  // nothing was left to do, and no curve is there
   fmt::print(
       "done         {} parameters, validation loss {:.4f} nats per byte, {:.0f} tokens/s, {} in all\n"
       "saved        {}, losses.csv and losses.svg beside it. To write some text:\n"
