@@ -153,4 +153,12 @@ endif()
 string(REGEX MATCH "stopped after step ([0-9]+)" stopped "${said}")
 math(EXPR more "${CMAKE_MATCH_1} + 2")
 gpt(0 "from step ${CMAKE_MATCH_1}" train --resume --out "${FOLDER}/stopped" --steps ${more})
+
+# A reader of the output that goes away ends the run, and loses nothing either.
+execute_process(COMMAND "${GPT}" train ${data} --out "${FOLDER}/unread" --steps 1000000 ${tiny} COMMAND head -n 4
+                OUTPUT_QUIET ERROR_QUIET)
+gpt(0 "done" train --resume --out "${FOLDER}/unread" --steps 1000)
+if(output MATCHES "from step 0")
+  message(FATAL_ERROR "after its reader had gone, the run was not saved:\n${output}")
+endif()
 message(STATUS "m2_gpt: all as it should be")

@@ -31,7 +31,8 @@ using Clock = std::chrono::steady_clock;
 
 volatile std::sig_atomic_t stop_requested = 0;
 
-/// The first signal asks the loop to stop after its step; the second one ends the program as usual.
+/// The first signal asks the loop to stop after its step, also where the terminal or the reader of the output is gone;
+/// the second one ends the program as usual.
 extern "C" void request_stop(int signal) {
   stop_requested = 1;
   std::signal(signal, SIG_DFL);
@@ -178,8 +179,8 @@ int train(const TrainCommand& command) {
              m2::detail::available_threads(), state.step);
 
   stop_requested = 0;
-  std::signal(SIGINT, request_stop);
-  std::signal(SIGTERM, request_stop);
+  for (const int signal : {SIGINT, SIGTERM, SIGPIPE}) std::signal(signal, request_stop);
+  if (std::signal(SIGHUP, request_stop) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup
   const m2::CosineSchedule schedule(
       {.warmup = std::min(plan.warmup, plan.steps - 1), .total = plan.steps, .final_fraction = plan.final_rate});
   m2::train(be, model, store, optimizer, schedule, source, state,
