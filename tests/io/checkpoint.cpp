@@ -143,7 +143,7 @@ TEST_CASE("A checkpoint that does not fit names the first difference and changes
     writer.commit();
   };
   rewrite("bias", "", 3);
-  refuse({"parameter bias is missing"});
+  refuse({"parameter bias is missing, the model needs it"});
   refuse_parameters({"parameter bias is missing"});
   rewrite("", "extra.weight", 3);
   refuse({"parameter extra.weight (0, 2) is not in the model"});
@@ -151,7 +151,7 @@ TEST_CASE("A checkpoint that does not fit names the first difference and changes
   rewrite("optimizer/second_moment/bias", "", 3);
   refuse({"optimizer/second_moment/bias is missing"});
   rewrite("train/seed", "", 3);
-  refuse({"train/seed is missing"});
+  refuse({"train/seed is missing, this training needs it"});
   rewrite("", "optimizer/third_moment/bias", 3);
   refuse({"optimizer/third_moment/bias (0, 2) is not part of this training"});
   rewrite("", "", -3);

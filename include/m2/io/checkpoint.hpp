@@ -85,6 +85,7 @@ struct CheckpointCheck {
   const SafetensorsFile& file;
   const ParameterStore<T, B>& store;
   const char* kind = "";
+  const char* user = "this training";
   std::unordered_set<std::string> needed = {};
 
   template <class N>
@@ -102,17 +103,17 @@ struct CheckpointCheck {
   template <class N>
   void check(const std::string& name, const std::vector<Index>& shape) {
     const TensorEntry* const found = file.find(name);
-    M2_REQUIRE(found != nullptr, file.name(), ": ", kind, name, " is missing, the model needs it");
-    M2_REQUIRE(found->shape == shape, file.name(), ": ", kind, name, " is ", shape_text(found->shape),
-               ", the model needs ", shape_text(shape));
-    M2_REQUIRE(found->type == data_type<N>(), file.name(), ": ", kind, name, " is ", data_type_name(found->type),
-               ", the model needs ", data_type_name(data_type<N>()));
+    M2_REQUIRE(found != nullptr, file.name(), ": ", kind, name, " is missing, ", user, " needs it");
+    M2_REQUIRE(found->shape == shape, file.name(), ": ", kind, name, " is ", shape_text(found->shape), ", ", user,
+               " needs ", shape_text(shape));
+    M2_REQUIRE(found->type == data_type<N>(), file.name(), ": ", kind, name, " is ", data_type_name(found->type), ", ",
+               user, " needs ", data_type_name(data_type<N>()));
     needed.insert(name);
   }
   void parameters() {
-    kind = "parameter ";
+    kind = "parameter ", user = "the model";
     array("", {});
-    kind = "";
+    kind = "", user = "this training";
   }
   void no_others(bool parameters_only) const {
     for (const TensorEntry& entry : file.entries()) {
