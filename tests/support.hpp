@@ -86,15 +86,23 @@ inline double largest(const std::vector<double>& values) {
   return best;
 }
 
+/// The largest |a - b| of two arrays and where it is; the first NaN is larger than any number.
+struct LargestDifference {
+  double worst = 0;
+  std::size_t where = 0;
+
+  LargestDifference(const std::vector<double>& a, const std::vector<double>& b) {
+    for (std::size_t i = 0; i < a.size() && !std::isnan(worst); ++i) {
+      const double difference = std::abs(a[i] - b[i]);
+      if (!(difference <= worst)) worst = difference, where = i;
+    }
+  }
+};
+
 /// Requires |a - b| <= allowed everywhere; NaN fails.
 inline void require_close(const std::vector<double>& actual, const std::vector<double>& expected, double allowed) {
   REQUIRE(actual.size() == expected.size());
-  double worst = 0;
-  std::size_t where = 0;
-  for (std::size_t i = 0; i < actual.size(); ++i) {
-    const double difference = std::abs(actual[i] - expected[i]);
-    if (!(difference <= worst)) worst = difference, where = i;
-  }
+  const auto [worst, where] = LargestDifference(actual, expected);
   INFO("largest difference " << worst << " at element " << where << " of " << actual.size() << ", allowed " << allowed);
   REQUIRE(worst <= allowed);
 }
@@ -120,6 +128,7 @@ void require_gradient(View<T, Rank, B> x, const std::vector<double>& gradient, L
 
 /// sum of a . b, the scalar loss of a VJP test: dL/da = b.
 inline double dot(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
   double total = 0;
   for (std::size_t i = 0; i < a.size(); ++i) total += a[i] * b[i];
   return total;
@@ -128,12 +137,15 @@ inline double dot(const std::vector<double>& a, const std::vector<double>& b) {
 /// Requires that f throws m2::Error whose message contains every one of the parts.
 template <class F>
 void require_error(F&& f, std::initializer_list<std::string> parts) {
-  std::string message = "no error at all";
+  std::string message;
+  bool thrown = false;
   try {
     f();
   } catch (const Error& error) {
     message = error.what();
+    thrown = true;
   }
+  REQUIRE(thrown);
   INFO("message: " << message);
   for (const std::string& part : parts) REQUIRE(message.find(part) != std::string::npos);
 }
