@@ -244,3 +244,17 @@ TEMPLATE_TEST_CASE("upload and download are inverse", "[backend]", Cpu, Serial) 
   be.synchronize();
   REQUIRE(back == host);
 }
+
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define M2_TEST_ADDRESS_SANITIZER
+#endif
+#endif
+#if !defined(__SANITIZE_ADDRESS__) && !defined(M2_TEST_ADDRESS_SANITIZER)  // it ends programs that ask for too much
+TEST_CASE("thread_scratch gives memory again after there was not enough", "[backend]") {
+  struct Tag;
+  REQUIRE(detail::thread_scratch<Tag, float>(100) != nullptr);
+  REQUIRE_THROWS_AS((detail::thread_scratch<Tag, float>(Index{1} << 60)), std::bad_alloc);
+  REQUIRE(detail::thread_scratch<Tag, float>(10) != nullptr);
+}
+#endif

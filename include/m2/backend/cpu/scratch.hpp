@@ -12,6 +12,7 @@ T* thread_scratch(Index n) {
   thread_local CpuBuffer<T> buffer;
   thread_local Index capacity = 0;
   if (n > capacity) {
+    capacity = 0;             // stays so if there is no memory for n elements
     buffer = CpuBuffer<T>();  // free before allocating: no need to hold both
     buffer = CpuBuffer<T>(n);
     capacity = n;
