@@ -85,8 +85,9 @@ TEST_CASE("merge accepts single and empty dimensions of any stride", "[core][vie
 TEST_CASE("views name what does not fit", "[core][view]") {
   auto data = numbers(24);
   const Host<int, 2> v(data.data(), {4, 6});
-  require_error([&] { v.slice(0, 2, 3); }, {"slice", "2 .. 5", "(4, 6)"});
+  require_error([&] { v.slice(0, 2, 3); }, {"slice: 3 indices from 2 on", "(4, 6)"});
   require_error([&] { v.slice(1, -1, 2); }, {"slice", "-1"});
+  require_error([&] { v.slice(0, 1, std::numeric_limits<Index>::max()); }, {"slice", "from 1 on"});
   require_error([&] { v.select(1, 6); }, {"select", "6", "(4, 6)"});
   require_error([&] { v.split(1, 4); }, {"split", "multiple of 4"});
   require_error([&] { v.split(1, 0); }, {"split"});

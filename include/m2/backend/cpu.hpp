@@ -79,7 +79,7 @@ class Cpu {
   }
 
  private:
-  /// Rows of the view are vectors. A stride counts as 1 where the extent is 1.
+  /// Rows of the view are vectors. Where an extent is 1, any stride is right, and that of a contiguous view is taken.
   template <class T>
   static detail::Tile<T> tile_of(View<T, 2, Cpu> view) {
     return {view.data(), view.extent(1) == 1 ? 1 : view.stride(1),

@@ -102,8 +102,8 @@ class View {
 
   /// `count` indices of dimension d, from `begin` on.
   constexpr View slice(int d, Index begin, Index count) const {
-    M2_REQUIRE(begin >= 0 && count >= 0 && begin + count <= extent(d), "slice: ", begin, " .. ", begin + count,
-               " is outside dimension ", d, " of ", extents_);
+    M2_REQUIRE(begin >= 0 && count >= 0 && begin <= extent(d) && count <= extent(d) - begin, "slice: ", count,
+               " indices from ", begin, " on are outside dimension ", d, " of ", extents_);
     View result = *this;
     result.data_ += begin * stride(d);
     result.extents_[static_cast<std::size_t>(d)] = count;

@@ -65,7 +65,7 @@ class Rng {
  public:
   explicit Rng(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
 
-  /// An independent sequence of the same seed. Streams of one parent with different ids never meet.
+  /// An independent sequence of the same seed. Two streams of one parent are the same with a probability of 2^-64.
   Rng split(std::uint64_t id) const {
     const auto bits = random_bits(seed_ ^ 0x9E3779B97F4A7C15ULL, stream_, id);
     return Rng(seed_, (std::uint64_t{bits[0]} << 32) | bits[1]);

@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <utility>
 
 #include "m2/backend/cpu/threads.hpp"
 #include "m2/core/scalar.hpp"
@@ -67,7 +68,8 @@ void gemm_single(StridedMatrix<const T> a, StridedMatrix<const T> b, StridedMatr
 }
 
 /// c (+)= a b over two leading batch dimensions. Threads take whole products where there are enough of them, otherwise
-/// row or column ranges of each product: the sum over k is never split, so results do not depend on the thread count.
+/// row or column ranges of each product. Eigen adds in another order at the rim of a range, so the last bits of a
+/// result depend on the number of threads, never on timing.
 template <class T, class B>
 void cpu_gemm(View<const T, 4, B> a, View<const T, 4, B> b, View<T, 4, B> c, bool accumulate) {
   M2_REQUIRE(a.extent(0) == c.extent(0) && b.extent(0) == c.extent(0) && a.extent(1) == c.extent(1) &&
