@@ -54,6 +54,34 @@ TEMPLATE_TEST_CASE("Monarch multiply equals its definition in every layout", "[m
   });
 }
 
+TEMPLATE_TEST_CASE("Monarch multiply takes strides that are zero or negative", "[monarch]", M2_EVERY_BACKEND) {
+  using B = typename TestType::Backend;
+  using T = typename TestType::Scalar;
+  using Vectors = View<T, 2, B>;
+  B be;
+  Rng rng(13);
+  const auto shape = MonarchShape<2>::rectangular({3, 4}, {5, 2});
+  Tensor<T, 1, B> weights(be, {shape.parameter_count()});
+  fill_normal(weights.view(), rng);
+  const auto m = monarch_view(shape, weights.cview());
+  const Index in = shape.in_features(), out = shape.out_features();
+  for (const Index batch : {1, 2, 17, 64}) {
+    Tensor<T, 2, B> x(be, {batch, in}), y(be, {batch, out});
+    fill_normal(x.view(), rng);
+    const Vectors repeated(x.data(), {batch, in}, {0, 1}), constant(x.data(), {batch, in}, {in, 0});
+    const Vectors last_first(x.data() + (batch - 1) * in, {batch, in}, {-in, 1});
+    const Vectors backwards(x.data() + batch * in - 1, {batch, in}, {-1, -batch});
+    const Vectors result(y.data() + batch * out - 1, {batch, out}, {-1, -batch});
+    for (const Vectors& given : {repeated, constant, last_first, backwards}) {
+      monarch_multiply(be, m, given, result);
+      for (Index b = 0; b < batch; ++b) {
+        const auto expected = oracle_multiply(m, to_host(given.select(0, b)));
+        require_close(to_host(result.select(0, b)), expected, tolerance<T>(12, 1 + largest(expected)));
+      }
+    }
+  }
+}
+
 TEST_CASE("Monarch multiply over several tiles and threads", "[monarch]") {
   for (const Layout layout : {Layout::features, Layout::batch}) {
     check_multiply<Cpu, float>(MonarchShape<2>(16, 16), 700, layout, layout);
@@ -142,6 +170,11 @@ TEMPLATE_TEST_CASE("Monarch multiply names what does not fit", "[monarch]", M2_E
   require_error([&] { monarch_multiply(be, m, x_right.view(), y_short.view()); }, {"(7, 15)", "(6, 10)"});
   require_error([&] { monarch_multiply_vjp(be, m, x_right.view(), y.view(), x.view(), m); },
                 {"monarch_multiply_vjp", "(7, 15)", "(7, 12)"});
+  const auto other = MonarchShape<2>::rectangular({3, 5}, {5, 2});
+  Tensor<T, 1, B> dweights(be, {other.parameter_count()});
+  const auto dm = monarch_view(other, dweights.view());
+  require_error([&] { monarch_multiply_vjp(be, m, x_right.view(), y.view(), x_right.view(), dm); },
+                {"monarch_multiply_vjp", "its gradient is 10 x 15 or has other factors"});
   require_error([&] { monarch_view(MonarchShape<2>(3, 3), weights.view()); }, {"monarch_view", "9 x 9"});
   Tensor<T, 2, B> none(be, {0, 15}), none_out(be, {0, 10});
   monarch_multiply(be, m, none.view(), none_out.view());  // an empty batch is no error

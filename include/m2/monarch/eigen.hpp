@@ -46,6 +46,7 @@ auto operator*(const Monarch<Order, T, Cpu>& m, const Eigen::MatrixBase<Derived>
   }
 }
 
+/// M as a dense Eigen matrix; Monarch::to_dense calls this.
 template <int Order, Scalar T>
 Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic> eigen_dense(const Monarch<Order, T, Cpu>& m) {
   return m * Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>::Identity(m.cols(), m.cols());
