@@ -30,13 +30,13 @@ double fma_flops_one_thread() {
   Vector sums[chains];
   for (auto& sum : sums) sum = Vector{} + T(1);
   Vector factor = Vector{} + T(0.999), term = Vector{} + T(1e-3);
-  asm volatile("" : "+x"(factor), "+x"(term));  // unknown to the compiler from here on
+  asm volatile("" : "+m"(factor), "+m"(term));  // unknown to the compiler from here on
   double best = 0;
   for (int repeat = 0; repeat < 5; ++repeat) {
     const auto start = std::chrono::steady_clock::now();
     for (long round = 0; round < rounds; ++round)
       for (auto& sum : sums) sum = sum * factor + term;
-    for (auto& sum : sums) asm volatile("" : "+x"(sum));
+    for (auto& sum : sums) asm volatile("" : "+m"(sum));
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     best = std::max(best, 2.0 * lanes * chains * static_cast<double>(rounds) / seconds.count());
   }

@@ -258,3 +258,14 @@ TEST_CASE("thread_scratch gives memory again after there was not enough", "[back
   REQUIRE(detail::thread_scratch<Tag, float>(10) != nullptr);
 }
 #endif
+
+TEST_CASE("What a part of parallel work throws reaches the caller", "[backend]") {
+  for (const int threads : {1, 2, 5}) {
+    INFO(threads << " threads");
+    require_error(
+        [&] {
+          m2::detail::parallel_parts(4, threads, [](Index part) { M2_REQUIRE(part != 2, "part ", part, " failed"); });
+        },
+        {"part 2 failed"});
+  }
+}

@@ -93,10 +93,10 @@ TEMPLATE_TEST_CASE("large logits neither overflow nor lose the loss", "[ops][sof
   Rng rng(3);
   Problem<T, B> p(be, 2, 3, 1, rng);
   for_every(p.logits.view(), [](T& element, Index i) { element = static_cast<T>(i < 3 ? 10000 : -10000); });
-  REQUIRE(std::abs(p.loss(be) - std::log(3.0)) <= tolerance<T>(3, 10000));
+  REQUIRE(std::abs(p.loss(be) - std::log(3.0)) <= tolerance<T>(3));
   p.logits.view()(0, 1) = -std::numeric_limits<T>::infinity();  // a masked class
   p.targets.view()(0) = 0;
-  REQUIRE(std::abs(p.loss(be) - (std::log(2.0) + std::log(3.0)) / 2) <= tolerance<T>(3, 10000));
+  REQUIRE(std::abs(p.loss(be) - (std::log(2.0) + std::log(3.0)) / 2) <= tolerance<T>(3));
   p.backward(be, 1);
   REQUIRE(p.dlogits.view()(0, 1) == 0);
 }

@@ -27,10 +27,11 @@ struct SoftmaxCrossEntropy {
     const Run<const T, Unit> in{logits.data + row * logits_row, logits.stride};
     const T highest = team.max([&](Index j) { return in[j]; });
     const T total = team.sum([&](Index j) { return math::exp(in[j] - highest); });
-    const T log_normalizer = highest + std::log(total);
+    const T spread = std::log(total);
     const std::int32_t target = targets[row];
-    log_normalizers[row] = log_normalizer;
-    losses[row] = target == ignored ? T{0} : log_normalizer - in[target == ignored ? 0 : target];
+    log_normalizers[row] = highest + spread;
+    // The difference of logits first: next to large logits the sum above has lost the small digits of the loss.
+    losses[row] = target == ignored ? T{0} : (highest - in[target == ignored ? 0 : target]) + spread;
   }
 };
 

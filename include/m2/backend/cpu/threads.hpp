@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <exception>
+
 #include "m2/core/index.hpp"
 
 #ifdef _OPENMP
@@ -18,18 +21,30 @@ inline int available_threads() {
 }
 
 /// Runs body(part) for part in [0, parts) on up to `threads` threads, each taking a fixed run of consecutive parts, so
-/// that results do not depend on timing.
-/// The body must not throw: check shapes before.
+/// that results do not depend on timing. What a part throws is thrown again when all are done.
 template <class Body>
 void parallel_parts(Index parts, int threads, Body&& body) {
   if (threads <= 1 || parts <= 1) {
     for (Index part = 0; part < parts; ++part) body(part);
     return;
   }
+  const int team = static_cast<int>(std::min<Index>(threads, parts));
+  (void)team;  // without OpenMP
+  std::exception_ptr thrown;
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) num_threads(threads)
+#pragma omp parallel for schedule(static) num_threads(team)
 #endif
-  for (Index part = 0; part < parts; ++part) body(part);
+  for (Index part = 0; part < parts; ++part) {
+    try {
+      body(part);
+    } catch (...) {
+#ifdef _OPENMP
+#pragma omp critical(m2_parallel_parts)
+#endif
+      if (!thrown) thrown = std::current_exception();
+    }
+  }
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 }  // namespace m2::detail
