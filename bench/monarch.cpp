@@ -76,8 +76,9 @@ void time_product(benchmark::State& state, const Case& c, double weights, Produc
 
 template <int Storage>
 void run_dense(benchmark::State& state, const Case& c) {
-  static Vectors<Eigen::ColMajor> matrix;  // kept from case to case: it is up to a gigabyte
-  if (matrix.rows() != c.n) matrix = Vectors<Eigen::ColMajor>::Random(c.n, c.n);
+  // In the storage order of the vectors, which is the faster one. Kept from case to case: it is up to a gigabyte.
+  static Vectors<Storage> matrix;
+  if (matrix.rows() != c.n) matrix = Vectors<Storage>::Random(c.n, c.n);
   time_product<Storage>(state, c, static_cast<double>(c.n) * static_cast<double>(c.n),
                         [&](const auto& x, auto& y) { y.noalias() = matrix * x; });
 }
