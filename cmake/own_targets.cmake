@@ -1,9 +1,12 @@
 # How we compile our own tests, benchmarks and programs. None of this reaches m2::m2.
 include_guard()
 
-set(m2_warning_flags -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror)
+set(m2_warning_flags -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow)
 add_library(m2_own INTERFACE)
 target_compile_options(m2_own INTERFACE ${m2_warning_flags})
+if(M2_WARNINGS_AS_ERRORS)
+  target_compile_options(m2_own INTERFACE -Werror)
+endif()
 
 if(M2_MARCH)
   target_compile_options(m2_own INTERFACE -march=${M2_MARCH})

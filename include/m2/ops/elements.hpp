@@ -54,13 +54,16 @@ struct Walk {
   int rank = 0;                         // dimensions in use; the innermost is rank - 1
 
   void append(Index extent, const std::array<Index, N>& steps) {
-    const auto last = static_cast<std::size_t>(rank - 1), next = static_cast<std::size_t>(rank);
-    bool merges = rank > 0;
-    for (std::size_t k = 0; k < N && merges; ++k) merges = strides[k][last] == steps[k] * extent;
-    const std::size_t to = merges ? last : next;
-    extents[to] = merges ? extents[last] * extent : extent;
+    std::size_t to = static_cast<std::size_t>(rank);
+    if (to > 0) {
+      const std::size_t last = to - 1;
+      bool merges = true;
+      for (std::size_t k = 0; k < N; ++k) merges = merges && strides[k][last] == steps[k] * extent;
+      if (merges) to = last, extent *= extents[last];
+    }
+    extents[to] = extent;
     for (std::size_t k = 0; k < N; ++k) strides[k][to] = steps[k];
-    if (!merges) ++rank;
+    rank = static_cast<int>(to) + 1;
   }
   Index stride(std::size_t array) const { return strides[array][static_cast<std::size_t>(rank - 1)]; }
   Index width() const { return extents[static_cast<std::size_t>(rank - 1)]; }
