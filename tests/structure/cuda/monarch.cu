@@ -1,0 +1,18 @@
+// Instantiates Monarch products, transforms and long convolutions as CUDA, on the smallest backend.
+#include "m2/monarch/dft.hpp"
+#include "m2/monarch/long_convolution.hpp"
+#include "m2/monarch/monarch.hpp"
+#include "tests/serial_backend.hpp"
+
+using m2::test::Serial;
+
+template <int Order, class T>
+void product(Serial& be, const m2::MonarchView<Order, T, Serial>& m, m2::View<T, 2, Serial> x) {
+  m2::monarch_multiply(be, m, x, x);
+  m2::monarch_multiply_vjp(be, m, x, x, x, m);
+}
+template void product<1, float>(Serial&, const m2::MonarchView<1, float, Serial>&, m2::View<float, 2, Serial>);
+template void product<3, double>(Serial&, const m2::MonarchView<3, double, Serial>&, m2::View<double, 2, Serial>);
+
+template class m2::LongConvolution<float, Serial>;
+template class m2::LongConvolution<double, Serial>;
