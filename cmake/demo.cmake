@@ -12,4 +12,5 @@ m2_build("${build}"
          TARGETS m2_gpt m2_bench_monarch)
 
 m2_run("${build}/examples/m2_gpt" train --out "${build}/gpt" --overwrite)
+m2_run("${build}/examples/m2_gpt" sample --run "${build}/gpt" --bytes 300)
 m2_run("${CMAKE_COMMAND}" --build "${build}" --target bench_table)
