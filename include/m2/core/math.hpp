@@ -160,7 +160,7 @@ M2_HD M2_INLINE double erf(double x) { return std::erf(x); }
 
 /// 1 / (1 + e^-x). Float: 3 ulp where e^-x does not overflow, 0 beyond.
 template <Scalar T>
-M2_HD T sigmoid(T x) {
+M2_HD M2_INLINE T sigmoid(T x) {
   return T{1} / (T{1} + exp(-x));
 }
 
