@@ -72,7 +72,7 @@ class Serial {
     for (Index i = 0; i < n; ++i) total += static_cast<double>(f(i));
     return total;
   }
-  template <Scalar T>
+  template <Element T>
   void gemm(Input<T, 4, Serial> a, Input<T, 4, Serial> b, View<T, 4, Serial> c, bool accumulate) const {
     M2_REQUIRE(a.extent(3) == b.extent(2) && a.extent(2) == c.extent(2) && b.extent(3) == c.extent(3) &&
                    a.extent(0) == c.extent(0) && b.extent(0) == c.extent(0) && a.extent(1) == c.extent(1) &&
@@ -82,10 +82,10 @@ class Serial {
       for (Index h = 0; h < c.extent(1); ++h)
         for (Index i = 0; i < c.extent(2); ++i)
           for (Index j = 0; j < c.extent(3); ++j) {
-            double total = accumulate ? static_cast<double>(c(g, h, i, j)) : 0.0;
+            WideOf<T> total = accumulate ? element_cast<WideOf<T>>(c(g, h, i, j)) : WideOf<T>(0);
             for (Index k = 0; k < a.extent(3); ++k)
-              total += static_cast<double>(a(g, h, i, k)) * static_cast<double>(b(g, h, k, j));
-            c(g, h, i, j) = static_cast<T>(total);
+              total += element_cast<WideOf<T>>(a(g, h, i, k)) * element_cast<WideOf<T>>(b(g, h, k, j));
+            c(g, h, i, j) = element_cast<T>(total);
           }
   }
   template <Scalar T>

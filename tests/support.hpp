@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <complex>
 #include <limits>
 #include <string>
 #include <utility>
@@ -25,10 +26,26 @@ struct On {
 #define M2_EVERY_BACKEND \
   (m2::test::On<m2::Cpu, float>), (m2::test::On<m2::Cpu, double>), (m2::test::On<m2::test::Serial, double>)
 
+/// Backends and the element types of Monarch matrices.
+#define M2_EVERY_ELEMENT                                                                                         \
+  M2_EVERY_BACKEND, (m2::test::On<m2::Cpu, std::complex<float>>), (m2::test::On<m2::Cpu, std::complex<double>>), \
+      (m2::test::On<m2::test::Serial, std::complex<double>>), (m2::test::On<m2::Cpu, m2::half>),                 \
+      (m2::test::On<m2::Cpu, m2::bfloat16>)
+
+/// The distance from 1 to the next number of T (of its real part, if complex).
+template <class T>
+double epsilon_of() {
+  if constexpr (SixteenBit<T>) {
+    return static_cast<double>(static_cast<float>(std::numeric_limits<T>::epsilon()));
+  } else {
+    return static_cast<double>(std::numeric_limits<RealOf<T>>::epsilon());
+  }
+}
+
 /// The rounding error to allow for a sum of `terms` products of size up to `magnitude`.
 template <class T>
 double tolerance(Index terms, double magnitude = 1.0) {
-  const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+  const double eps = epsilon_of<T>();
   return eps * magnitude * (8.0 + 4.0 * std::sqrt(static_cast<double>(terms)));
 }
 
@@ -68,17 +85,51 @@ void for_every(View<T, Rank, B> view, F&& f) {
   }
 }
 
+/// Standard normal numbers; both parts of complex ones.
 template <class T, int Rank, class B>
 void fill_normal(View<T, Rank, B> view, Rng& rng) {
-  for_every(view, [&](T& element, Index) { element = rng.normal<T>(); });
+  for_every(view, [&](T& element, Index) {
+    if constexpr (ComplexScalar<T>) {
+      const auto re = rng.normal<RealOf<T>>();
+      element = T(re, rng.normal<RealOf<T>>());
+    } else {
+      element = element_cast<T>(rng.normal<RealOf<T>>());
+    }
+  });
 }
 
+/// The elements as doubles; a complex number is two of them, its real and its imaginary part.
 template <class T, int Rank, class B>
 std::vector<double> to_host(View<T, Rank, B> view) {
   std::vector<double> result;
-  for_every(view, [&](const auto& element, Index) { result.push_back(static_cast<double>(element)); });
+  for_every(view, [&](const auto& element, Index) {
+    if constexpr (ComplexScalar<std::remove_const_t<T>>) {
+      result.push_back(static_cast<double>(element.real()));
+      result.push_back(static_cast<double>(element.imag()));
+    } else {
+      result.push_back(element_cast<double>(element));
+    }
+  });
   return result;
 }
+
+/// The elements in double precision, complex ones as complex numbers.
+template <class T, int Rank, class B>
+std::vector<WideOf<std::remove_const_t<T>>> to_wide(View<T, Rank, B> view) {
+  std::vector<WideOf<std::remove_const_t<T>>> result;
+  for_every(view, [&](const auto& element, Index) {
+    result.push_back(element_cast<WideOf<std::remove_const_t<T>>>(element));
+  });
+  return result;
+}
+
+/// Complex numbers as pairs of doubles, the form of to_host.
+inline std::vector<double> as_doubles(const std::vector<std::complex<double>>& values) {
+  std::vector<double> result;
+  for (const auto& value : values) result.insert(result.end(), {value.real(), value.imag()});
+  return result;
+}
+inline const std::vector<double>& as_doubles(const std::vector<double>& values) { return values; }
 
 inline double largest(const std::vector<double>& values) {
   double best = 0;
@@ -108,20 +159,25 @@ inline void require_close(const std::vector<double>& actual, const std::vector<d
 }
 
 /// Checks `gradient` against central differences of `loss` in every element of `x`, for T = double: step 1e-6 and 1e-5
-/// relative to the larger of 1 and the gradient's size (math.md D8).
+/// relative to the larger of 1 and the gradient's size (math.md D8). Complex x: both parts of every element, and the
+/// gradient is dL/dRe + i dL/dIm as pairs of doubles.
 template <class T, int Rank, class B, class Loss>
 void require_gradient(View<T, Rank, B> x, const std::vector<double>& gradient, Loss&& loss) {
-  static_assert(sizeof(T) == sizeof(double), "Central differences need double.");
+  static_assert(sizeof(RealOf<T>) == sizeof(double), "Central differences need double.");
   constexpr double step = 1e-6, relative_tolerance = 1e-5;
   std::vector<double> numeric;
-  for_every(x, [&](T& element, Index) {
+  const auto difference = [&](T& element, T by) {
     const T saved = element;
-    element = saved + step;
+    element = saved + by;
     const double above = loss();
-    element = saved - step;
+    element = saved - by;
     const double below = loss();
     element = saved;
     numeric.push_back((above - below) / (2 * step));
+  };
+  for_every(x, [&](T& element, Index) {
+    difference(element, T(step));
+    if constexpr (ComplexScalar<T>) difference(element, T(0, step));
   });
   require_close(gradient, numeric, relative_tolerance * std::max(1.0, largest(numeric)));
 }

@@ -7,7 +7,7 @@
 
 namespace m2 {
 
-template <int Order, Scalar T, Backend B = Cpu>
+template <int Order, Element T, Backend B = Cpu>
 class Monarch;
 
 }  // namespace m2

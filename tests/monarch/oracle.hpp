@@ -7,20 +7,19 @@
 
 namespace m2::test {
 
-/// M x in double by the definition of a factor, one vector, nothing but loops.
-template <int Order, class T, class B>
-std::vector<double> oracle_multiply(const MonarchView<Order, T, B>& m, std::vector<double> x) {
+/// M x in double precision by the definition of a factor, one vector, nothing but loops.
+template <int Order, class T, class B, class Wide = WideOf<std::remove_const_t<T>>>
+std::vector<Wide> oracle_multiply(const MonarchView<Order, T, B>& m, std::vector<Wide> x) {
   x.resize(static_cast<std::size_t>(m.shape.padded_in()), 0.0);
   for (int f = 0; f < Order; ++f) {
     const FactorShape& s = m.shape.factor(f);
-    std::vector<double> y(static_cast<std::size_t>(s.out_size()), 0.0);
+    std::vector<Wide> y(static_cast<std::size_t>(s.out_size()), 0.0);
     for (Index o = 0; o < s.outer; ++o)
       for (Index i = 0; i < s.inner; ++i)
         for (Index e = 0; e < s.out; ++e)
           for (Index d = 0; d < s.in; ++d)
             y[static_cast<std::size_t>((o * s.out + e) * s.inner + i)] +=
-                static_cast<double>(m.factor(f)(o, i, e, d)) *
-                x[static_cast<std::size_t>((o * s.in + d) * s.inner + i)];
+                element_cast<Wide>(m.factor(f)(o, i, e, d)) * x[static_cast<std::size_t>((o * s.in + d) * s.inner + i)];
     x = y;
   }
   x.resize(static_cast<std::size_t>(m.shape.out_features()));
@@ -28,15 +27,15 @@ std::vector<double> oracle_multiply(const MonarchView<Order, T, B>& m, std::vect
 }
 
 /// The dense matrix, row-major, by the oracle on the columns of the identity.
-template <int Order, class T, class B>
-std::vector<double> oracle_dense(const MonarchView<Order, T, B>& m) {
+template <int Order, class T, class B, class Wide = WideOf<std::remove_const_t<T>>>
+std::vector<Wide> oracle_dense(const MonarchView<Order, T, B>& m) {
   const auto rows = static_cast<std::size_t>(m.shape.out_features());
   const auto cols = static_cast<std::size_t>(m.shape.in_features());
-  std::vector<double> dense(rows * cols);
+  std::vector<Wide> dense(rows * cols);
   for (std::size_t j = 0; j < cols; ++j) {
-    std::vector<double> unit(cols, 0.0);
+    std::vector<Wide> unit(cols, 0.0);
     unit[j] = 1.0;
-    const std::vector<double> column = oracle_multiply(m, unit);
+    const std::vector<Wide> column = oracle_multiply(m, unit);
     for (std::size_t i = 0; i < rows; ++i) dense[i * cols + j] = column[i];
   }
   return dense;

@@ -57,7 +57,7 @@ void check_order() {
     };
     // Every vector by the definition.
     for (Index b = 0; b < batch; ++b) {
-      const auto expected = oracle_multiply(m, to_host(x.view().select(0, b)));
+      const auto expected = oracle_multiply(m, to_wide(x.view().select(0, b)));
       const auto actual = to_host(y.view().select(0, b));
       for (std::size_t i = 0; i < expected.size(); ++i) close(actual[i], expected[i], largest(expected));
     }

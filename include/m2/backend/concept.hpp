@@ -60,7 +60,7 @@ concept Backend = std::default_initializable<B> &&
 };
 
 /// c (+)= a b for single matrices: a (m, k), b (k, n), c (m, n), any strides.
-template <Scalar T, Backend B>
+template <Element T, Backend B>
 void gemm(B& be, Input<T, 2, B> a, Input<T, 2, B> b, View<T, 2, B> c, bool accumulate = false) {
   be.gemm(View<const T, 4, B>(a.data(), {1, 1, a.extent(0), a.extent(1)}, {0, 0, a.stride(0), a.stride(1)}),
           View<const T, 4, B>(b.data(), {1, 1, b.extent(0), b.extent(1)}, {0, 0, b.stride(0), b.stride(1)}),

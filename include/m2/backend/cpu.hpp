@@ -9,6 +9,7 @@
 #include "m2/backend/cpu/long_convolution.hpp"
 #include "m2/backend/cpu/loops.hpp"
 #include "m2/backend/cpu/monarch.hpp"
+#include "m2/backend/cpu/sixteen_bit.hpp"
 
 namespace m2 {
 
@@ -49,7 +50,7 @@ class Cpu {
   double sum(Index n, F&& f) const {
     return detail::cpu_sum(n, f);
   }
-  template <Scalar T>
+  template <Element T>
   void gemm(Input<T, 4, Cpu> a, Input<T, 4, Cpu> b, View<T, 4, Cpu> c, bool accumulate) const {
     detail::cpu_gemm(a, b, c, accumulate);
   }

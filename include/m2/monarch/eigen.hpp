@@ -29,7 +29,7 @@ requires((Derived::Flags & Eigen::DirectAccessBit) != 0) auto columns_of(Eigen::
 /// Shapes   X in_features x batch, result out_features x batch
 /// Errors   m2::Error if X.rows() != M.cols()
 /// Cost     2 batch M.parameter_count() flops; allocates the result, and evaluates X if it is no matrix in memory
-template <int Order, Scalar T, class Derived>
+template <int Order, Element T, class Derived>
 auto operator*(const Monarch<Order, T, Cpu>& m, const Eigen::MatrixBase<Derived>& x) {
   static_assert(std::same_as<typename Derived::Scalar, T>,
                 "M * X: the matrix and X must have the same element type; use X.cast<T>().");
@@ -47,7 +47,7 @@ auto operator*(const Monarch<Order, T, Cpu>& m, const Eigen::MatrixBase<Derived>
 }
 
 /// M as a dense Eigen matrix; Monarch::to_dense calls this.
-template <int Order, Scalar T>
+template <int Order, Element T>
 Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic> eigen_dense(const Monarch<Order, T, Cpu>& m) {
   return m * Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>::Identity(m.cols(), m.cols());
 }

@@ -13,11 +13,11 @@ namespace m2 {
 /// between them, out_features x in_features, at a cost of O(p N^(1 + 1/p)) instead of N^2. Copies are explicit (clone).
 ///
 /// Order  number of factors, at least 1 (1: block-diagonal)
-/// T      element type
+/// T      element type: float, double, complex of either, or a 16-bit type of the backend (sums are float)
 /// B      backend; m2/monarch.hpp makes Cpu the default
 ///
 /// Source   Dao et al. 2022 (arXiv:2204.00595) Def. 1; Fu et al. 2023 (arXiv:2310.12109) Sec. 3
-template <int Order, Scalar T, Backend B>
+template <int Order, Element T, Backend B>
 class Monarch {
  public:
   using value_type = T;
@@ -30,7 +30,7 @@ class Monarch {
   Monarch(const MonarchShape<Order>& shape, B& be) : shape_(shape), weights_(be, {shape.parameter_count()}) {}
 
   /// Weights uniform in +-sqrt(3 / fan-in), fan-in the digits that an output of the factor sums over: the factors keep
-  /// the variance of what passes through them.
+  /// the variance of what passes through them. Complex weights share the variance among their two parts.
   static Monarch random(const MonarchShape<Order>& shape, Rng& rng) {
     B be;
     return random(shape, rng, be);
@@ -40,8 +40,8 @@ class Monarch {
     std::vector<T> host;
     host.reserve(static_cast<std::size_t>(shape.parameter_count()));
     for (const FactorShape& f : shape.factors()) {
-      const T bound = static_cast<T>(std::sqrt(3.0 / static_cast<double>(f.in)));
-      for (Index i = 0; i < f.weight_count(); ++i) host.push_back(rng.uniform<T>(-bound, bound));
+      const double bound = std::sqrt((ComplexScalar<T> ? 1.5 : 3.0) / static_cast<double>(f.in));
+      for (Index i = 0; i < f.weight_count(); ++i) host.push_back(random_weight(rng, static_cast<RealOf<T>>(bound)));
     }
     be.upload(host.data(), m.weights_.data(), shape.parameter_count());
     be.synchronize();
@@ -81,7 +81,7 @@ class Monarch {
   Tensor<T, 2, B> dense_tensor(B& be) const {
     Tensor<T, 2, B> identity(be, {cols(), cols()}), dense(be, {rows(), cols()});
     const View<T, 2, B> ones = identity.view();
-    be.for_each(cols(), [=] M2_HD(Index i) { ones(i, i) = T{1}; });
+    be.for_each(cols(), [=] M2_HD(Index i) { ones(i, i) = T(1); });
     monarch_multiply(be, view(), identity.view(), dense.view().transpose(0, 1));
     return dense;
   }
@@ -93,6 +93,15 @@ class Monarch {
   }
 
  private:
+  static T random_weight(Rng& rng, RealOf<T> bound) {
+    const RealOf<T> first = rng.uniform<RealOf<T>>(-bound, bound);
+    if constexpr (ComplexScalar<T>) {
+      return T(first, rng.uniform<RealOf<T>>(-bound, bound));
+    } else {
+      return static_cast<T>(first);
+    }
+  }
+
   MonarchShape<Order> shape_;
   Tensor<T, 1, B> weights_;
 };

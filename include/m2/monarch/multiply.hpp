@@ -3,6 +3,7 @@
 #include <array>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 #include "m2/backend/concept.hpp"
 #include "m2/monarch/shape.hpp"
@@ -47,7 +48,7 @@ MonarchView<Order, T, B> monarch_view(const MonarchShape<Order>& shape, View<T, 
 
 namespace detail {
 
-template <int Order, Scalar T, class B>
+template <int Order, Element T, class B>
 void check_multiply(const char* op, const MonarchShape<Order>& shape, View<const T, 2, B> x, View<const T, 2, B> y) {
   M2_REQUIRE(x.extent(1) == shape.in_features() && y.extent(1) == shape.out_features() && x.extent(0) == y.extent(0),
              op, ": M is ", shape, ", x is ", x.extents(), ", y is ", y.extents(), "; (batch, ", shape.in_features(),
@@ -60,24 +61,36 @@ View<T, 4, B> digits(T* data, Index outer, Index digit, Index inner, Index batch
   return {data, {outer, inner, digit, batch}, {digit * inner * batch, batch, inner * batch, 1}};
 }
 
-/// Copies x (batch, features) into feature-major memory of `padded` features, the rest zero.
-template <Scalar T, Backend B>
-void load_padded(B& be, View<const T, 2, B> x, T* to, Index padded) {
+/// Copies x (batch, features) into feature-major memory of `padded` features, the rest zero. Conjugated if asked for.
+template <Element T, Backend B>
+void load_padded(B& be, View<const T, 2, B> x, T* to, Index padded, bool conjugated = false) {
   const Index batch = x.extent(0), features = x.extent(1);
   be.for_each(padded * batch, [=] M2_HD(Index i) {
     const Index f = i / batch, b = i % batch;
-    to[i] = f < features ? x(b, f) : T{0};
+    const T value = f < features ? x(b, f) : T(0);
+    to[i] = conjugated ? conjugate(value) : value;
   });
 }
 
-template <Scalar T, Backend B>
-void store_cut(B& be, const T* from, View<T, 2, B> y) {
+template <Element T, Backend B>
+void store_cut(B& be, const T* from, View<T, 2, B> y, bool conjugated = false) {
   const Index batch = y.extent(0);
-  be.for_each(y.size(), [=] M2_HD(Index i) { y(i % batch, i / batch) = from[i]; });
+  be.for_each(y.size(), [=] M2_HD(Index i) { y(i % batch, i / batch) = conjugated ? conjugate(from[i]) : from[i]; });
+}
+
+/// An array as one of another element type, value by value.
+template <Element To, Element From, Backend B>
+void convert(B& be, const From* from, To* to, Index n) {
+  be.for_each(n, [=] M2_HD(Index i) { to[i] = element_cast<To>(from[i]); });
+}
+
+template <Element T, Backend B>
+void accumulate_conjugate(B& be, const T* from, T* to, Index n) {
+  be.for_each(n, [=] M2_HD(Index i) { to[i] += conjugate(from[i]); });
 }
 
 /// One factor on feature-major vectors: a product for every pair of leading indices, on any backend.
-template <Scalar T, Backend B>
+template <Element T, Backend B>
 void apply_factor(B& be, const FactorShape& f, View<const T, 4, B> weights, const T* x, T* y, Index batch) {
   be.gemm(weights, digits<const T, B>(x, f.outer, f.in, f.inner, batch),
           digits<T, B>(y, f.outer, f.out, f.inner, batch), false);
@@ -96,6 +109,39 @@ MonarchCall<T> monarch_call(const MonarchShape<Order>& shape,
   return {shape.factors(), weights, shape.in_features(), shape.out_features(), shape.widest(), batch};
 }
 
+template <Element To, Element From, Backend B>
+void copy_cast(B& be, View<const From, 2, B> from, View<To, 2, B> to) {
+  const Index width = to.extent(1);
+  be.for_each(to.size(),
+              [=] M2_HD(Index i) { to(i / width, i % width) = element_cast<To>(from(i / width, i % width)); });
+}
+
+/// The weights of a 16-bit matrix in float: what backends without a kernel for 16-bit elements compute with.
+template <int Order, SixteenBit T, Backend B>
+class InFloat {
+ public:
+  InFloat(B& be, const MonarchView<Order, const T, B>& m) : shape_(m.shape), weights_(be, {m.shape.parameter_count()}) {
+    each_factor(m, [&](const T* from, float* to, Index n) { convert(be, from, to, n); });
+  }
+  MonarchView<Order, const float, B> view() const { return monarch_view(shape_, weights_.view()); }
+  MonarchView<Order, float, B> view() { return monarch_view(shape_, weights_.view()); }
+
+  void round_to(B& be, const MonarchView<Order, T, B>& m) {
+    each_factor(m, [&](T* to, const float* from, Index n) { convert(be, from, to, n); });
+  }
+
+ private:
+  template <class W, class F>
+  void each_factor(const MonarchView<Order, W, B>& m, F&& f) {
+    const auto floats = view();
+    for (std::size_t a = 0; a < m.factors.size(); ++a)
+      f(m.factors[a], floats.factors[a], shape_.factor(static_cast<int>(a)).weight_count());
+  }
+
+  MonarchShape<Order> shape_;
+  Tensor<float, 1, B> weights_;
+};
+
 }  // namespace detail
 
 /// y = M x for every row of x: y(b, :) = M x(b, :).
@@ -107,7 +153,7 @@ MonarchCall<T> monarch_call(const MonarchShape<Order>& shape,
 /// Cost     2 batch parameter_count flops. Cpu: working memory per thread, kept from call to call. Other backends: two
 ///          (widest, batch) arrays for the time of the call
 /// Source   Dao et al. 2022 (arXiv:2204.00595) Def. 1; Fu et al. 2023 (arXiv:2310.12109) Sec. 3
-template <int Order, class W, Scalar T, Backend B>
+template <int Order, class W, Element T, Backend B>
 requires std::same_as<std::remove_const_t<W>, T>
 void monarch_multiply(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> x, View<T, 2, B> y) {
   const MonarchView<Order, const T, B> read = m;
@@ -115,6 +161,12 @@ void monarch_multiply(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> x
   const Index batch = x.extent(0);
   if constexpr (detail::HasMonarchKernel<B, T>) {
     be.monarch_multiply(detail::monarch_call<T>(m.shape, read.factors, batch), x, y);
+  } else if constexpr (SixteenBit<T>) {
+    const detail::InFloat<Order, T, B> weights(be, read);
+    Tensor<float, 2, B> from(be, x.extents()), to(be, y.extents());
+    detail::copy_cast<float, T, B>(be, x, from.view());
+    monarch_multiply(be, weights.view(), from.view(), to.view());
+    detail::copy_cast<T, float, B>(be, to.view(), y);
   } else {
     Tensor<T, 1, B> from(be, {m.shape.widest() * batch}), to(be, {m.shape.widest() * batch});
     detail::load_padded<T, B>(be, x, from.data(), m.shape.padded_in());
@@ -126,14 +178,15 @@ void monarch_multiply(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> x
   }
 }
 
-/// The VJP of monarch_multiply: dx = M^T dy, and for every block dW += sum over the batch of dy x^T.
+/// The VJP of monarch_multiply: dx = M^H dy, and for every block dW += sum over the batch of dy x^H, with gradients
+/// dL/dRe + i dL/dIm of complex numbers.
 ///
 /// Shapes   x, dx (batch, in_features), dy (batch, out_features); dm has M's shape
 /// Writes   dx (overwritten); dm (accumulated). dx must not overlap x or dy
 /// Errors   m2::Error if an argument does not fit M
 /// Cost     three times the flops of the multiply, less its last factor; the inputs of the factors are computed again
 /// Source   m2-reference section 1.2; Dao et al. 2022 (arXiv:2204.00595)
-template <int Order, class W, Scalar T, Backend B>
+template <int Order, class W, Element T, Backend B>
 requires std::same_as<std::remove_const_t<W>, T>
 void monarch_multiply_vjp(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> x, Input<T, 2, B> dy,
                           View<T, 2, B> dx, const MonarchView<Order, T, B>& dm) {
@@ -146,6 +199,15 @@ void monarch_multiply_vjp(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, 
   if constexpr (detail::HasMonarchKernel<B, T>) {
     be.monarch_multiply_vjp(detail::monarch_call<T>(m.shape, read.factors, batch), x, dy, dx,
                             std::span<T* const>(dm.factors));
+  } else if constexpr (SixteenBit<T>) {
+    const detail::InFloat<Order, T, B> weights(be, read);
+    detail::InFloat<Order, T, B> gradient(be, dm);
+    Tensor<float, 2, B> from(be, x.extents()), dto(be, dy.extents()), dfrom(be, dx.extents());
+    detail::copy_cast<float, T, B>(be, x, from.view());
+    detail::copy_cast<float, T, B>(be, dy, dto.view());
+    monarch_multiply_vjp(be, weights.view(), from.view(), dto.view(), dfrom.view(), gradient.view());
+    detail::copy_cast<T, float, B>(be, dfrom.view(), dx);
+    gradient.round_to(be, dm);
   } else {
     const Index step = m.shape.widest() * batch;
     Tensor<T, 1, B> memory(be, {step * (Order + 2)});
@@ -154,18 +216,27 @@ void monarch_multiply_vjp(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, 
     for (int f = 0; f + 1 < Order; ++f)
       detail::apply_factor<T, B>(be, m.shape.factor(f), read.factor(f), inputs + f * step, inputs + (f + 1) * step,
                                  batch);
+    // Complex: conjugated gradients need no conjugated weights. conj(dx) = W^T conj(dy), conj(dW) = conj(dy) x^T.
+    constexpr bool conjugated = ComplexScalar<T>;
+    Tensor<T, 1, B> dweights(be, {conjugated ? m.shape.parameter_count() : 0});
     T* gradient = inputs + Order * step;
     T* other = gradient + step;
-    detail::load_padded<T, B>(be, dy, gradient, m.shape.padded_out());
+    detail::load_padded<T, B>(be, dy, gradient, m.shape.padded_out(), conjugated);
     for (int f = Order - 1; f >= 0; --f) {
       const FactorShape& s = m.shape.factor(f);
       const View<const T, 4, B> g = detail::digits<const T, B>(gradient, s.outer, s.out, s.inner, batch);
       const View<const T, 4, B> in = detail::digits<const T, B>(inputs + f * step, s.outer, s.in, s.inner, batch);
-      be.gemm(g, in.transpose(2, 3), dm.factor(f), true);
+      if constexpr (conjugated) {
+        const View<T, 4, B> product(dweights.data(), dm.factor(f).extents());
+        be.gemm(g, in.transpose(2, 3), product, false);
+        detail::accumulate_conjugate<T, B>(be, product.data(), dm.factors[static_cast<std::size_t>(f)], product.size());
+      } else {
+        be.gemm(g, in.transpose(2, 3), dm.factor(f), true);
+      }
       be.gemm(read.factor(f).transpose(2, 3), g, detail::digits<T, B>(other, s.outer, s.in, s.inner, batch), false);
       std::swap(gradient, other);
     }
-    detail::store_cut<T, B>(be, gradient, dx);
+    detail::store_cut<T, B>(be, gradient, dx, conjugated);
   }
 }
 

@@ -1,5 +1,5 @@
-// expect: required for the satisfaction of 'Scalar<T>' [with T = int]
-// or:     because 'int' does not satisfy 'Scalar'
+// expect: required for the satisfaction of 'Element<T>' [with T = int]
+// or:     because 'int' does not satisfy 'Element'
 #include "m2/backend/cpu.hpp"
 
 int main() {

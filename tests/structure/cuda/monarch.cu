@@ -13,6 +13,8 @@ void product(Serial& be, const m2::MonarchView<Order, T, Serial>& m, m2::View<T,
 }
 template void product<1, float>(Serial&, const m2::MonarchView<1, float, Serial>&, m2::View<float, 2, Serial>);
 template void product<3, double>(Serial&, const m2::MonarchView<3, double, Serial>&, m2::View<double, 2, Serial>);
+using Complex = std::complex<float>;
+template void product<2, Complex>(Serial&, const m2::MonarchView<2, Complex, Serial>&, m2::View<Complex, 2, Serial>);
 
 template class m2::LongConvolution<float, Serial>;
 template class m2::LongConvolution<double, Serial>;

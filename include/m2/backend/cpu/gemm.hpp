@@ -67,6 +67,22 @@ void gemm_single(StridedMatrix<const T> a, StridedMatrix<const T> b, StridedMatr
   with_eigen(a, [&](const auto& left) { with_eigen(b, [&](const auto& right) { out.noalias() += left * right; }); });
 }
 
+/// The same for 16-bit elements: copies in float, and one rounding when c is written.
+template <SixteenBit T>
+void gemm_single(StridedMatrix<const T> a, StridedMatrix<const T> b, StridedMatrix<T> c, bool accumulate) {
+  const auto in_float = [](StridedMatrix<const T> m) {
+    EigenMatrix<float, Eigen::ColMajor> copy(m.rows, m.cols);
+    for (Index j = 0; j < m.cols; ++j)
+      for (Index i = 0; i < m.rows; ++i) copy(i, j) = static_cast<float>(m.data[i * m.row_stride + j * m.col_stride]);
+    return copy;
+  };
+  EigenMatrix<float, Eigen::ColMajor> product = EigenMatrix<float, Eigen::ColMajor>::Zero(c.rows, c.cols);
+  if (accumulate) product = in_float({c.data, c.rows, c.cols, c.row_stride, c.col_stride});
+  if (a.cols > 0) product.noalias() += in_float(a) * in_float(b);
+  for (Index j = 0; j < c.cols; ++j)
+    for (Index i = 0; i < c.rows; ++i) c.data[i * c.row_stride + j * c.col_stride] = static_cast<T>(product(i, j));
+}
+
 /// c (+)= a b over two leading batch dimensions. Threads take whole products where there are enough of them, otherwise
 /// row or column ranges of each product. Eigen adds in another order at the rim of a range, so the last bits of a
 /// result depend on the number of threads, never on timing.
