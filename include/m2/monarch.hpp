@@ -1,9 +1,10 @@
 #pragma once
 
-/// Monarch matrices on the CPU, with Eigen on either side of `*`.
+/// Monarch matrices on the CPU and their algebra, with Eigen on either side of `*`.
 #include "m2/backend/cpu.hpp"
 #include "m2/monarch/eigen.hpp"
 #include "m2/monarch/monarch.hpp"
+#include "m2/monarch/product.hpp"
 
 namespace m2 {
 

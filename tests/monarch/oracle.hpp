@@ -41,6 +41,26 @@ std::vector<Wide> oracle_dense(const MonarchView<Order, T, B>& m) {
   return dense;
 }
 
+/// A row-major product (rows x inner) (inner x cols), nothing but loops.
+template <class Wide>
+std::vector<Wide> dense_product(const std::vector<Wide>& a, const std::vector<Wide>& b, std::size_t inner) {
+  const std::size_t rows = a.size() / inner, cols = b.size() / inner;
+  std::vector<Wide> c(rows * cols, 0.0);
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t k = 0; k < inner; ++k)
+      for (std::size_t j = 0; j < cols; ++j) c[i * cols + j] += a[i * inner + k] * b[k * cols + j];
+  return c;
+}
+
+/// The transpose of a row-major matrix of `cols` columns, conjugated if asked for.
+template <class Wide>
+std::vector<Wide> dense_transpose(const std::vector<Wide>& a, std::size_t cols, bool conjugated = false) {
+  std::vector<Wide> result;
+  for (std::size_t j = 0; j < cols; ++j)
+    for (std::size_t at = j; at < a.size(); at += cols) result.push_back(conjugated ? conjugate(a[at]) : a[at]);
+  return result;
+}
+
 /// Every kind of shape there is, for tests that are written over all of them: f(shape).
 template <class F>
 void for_every_shape(F&& f) {

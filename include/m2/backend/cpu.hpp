@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "m2/backend/concept.hpp"
+#include "m2/backend/cpu/block_solvers.hpp"
 #include "m2/backend/cpu/buffer.hpp"
 #include "m2/backend/cpu/gemm.hpp"
 #include "m2/backend/cpu/long_convolution.hpp"
@@ -66,6 +67,16 @@ class Cpu {
                                for (Index j = begin; j < end; ++j) table(id, j) += rows(r, j);
                              }
                            });
+  }
+
+  /// LU decompositions of blocks, in place, and solves with them; monarch/inverse.hpp checks shapes and calls these.
+  template <Element T>
+  Index lu_blocks(View<T, 3, Cpu> blocks, View<std::int32_t, 2, Cpu> order) const {
+    return detail::cpu_lu_blocks(blocks, order);
+  }
+  template <Element T>
+  void lu_solve(Input<T, 3, Cpu> lu, Input<std::int32_t, 2, Cpu> order, View<T, 4, Cpu> x, bool adjoint) const {
+    detail::cpu_lu_solve<T, Cpu>(lu, order, x, adjoint);
   }
 
   /// The Monarch multiply and its VJP; monarch/multiply.hpp checks shapes and calls these.

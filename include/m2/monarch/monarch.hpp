@@ -4,7 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include "m2/monarch/multiply.hpp"
+#include "m2/monarch/algebra.hpp"
+#include "m2/monarch/inverse.hpp"
+#include "m2/monarch/norm.hpp"
 #include "m2/ops/random.hpp"
 
 namespace m2 {
@@ -15,6 +17,8 @@ namespace m2 {
 /// Order  number of factors, at least 1 (1: block-diagonal)
 /// T      element type: float, double, complex of either, or a 16-bit type of the backend (sums are float)
 /// B      backend; m2/monarch.hpp makes Cpu the default
+///
+/// Every member that computes has two forms: with a backend object to run on, and without, on one of its own.
 ///
 /// Source   Dao et al. 2022 (arXiv:2204.00595) Def. 1; Fu et al. 2023 (arXiv:2310.12109) Sec. 3
 template <int Order, Element T, Backend B>
@@ -48,17 +52,21 @@ class Monarch {
     return m;
   }
 
-  Monarch clone() const {
+  Monarch clone() const { return cast<T>(); }
+  Monarch clone(B& be) const { return cast<T>(be); }
+
+  /// The same matrix with elements of another type, rounded weight by weight; real becomes complex, never the reverse.
+  template <Element U>
+  Monarch<Order, U, B> cast() const {
     B be;
-    return clone(be);
+    return cast<U>(be);
   }
-  Monarch clone(B& be) const {
-    Monarch copy(shape_, be);
-    const T* from = weights_.data();
-    T* to = copy.weights_.data();
-    be.for_each(weights_.size(), [=] M2_HD(Index i) { to[i] = from[i]; });
+  template <Element U>
+  Monarch<Order, U, B> cast(B& be) const {
+    Monarch<Order, U, B> result(shape_, be);
+    monarch_cast(be, view(), result.view());
     be.synchronize();
-    return copy;
+    return result;
   }
 
   const MonarchShape<Order>& shape() const { return shape_; }
@@ -77,6 +85,99 @@ class Monarch {
   MonarchView<Order, T, B> view() { return monarch_view(shape_, weights_.view()); }
   MonarchView<Order, const T, B> view() const { return monarch_view(shape_, weights_.view()); }
 
+  /// y = M x for every row of x: monarch_multiply.
+  void multiply(B& be, Input<T, 2, B> x, View<T, 2, B> y) const { monarch_multiply(be, view(), x, y); }
+
+  /// M^T, M^H and the complex conjugate of M; of real numbers M^H = M^T.
+  Monarch transpose() const {
+    B be;
+    return transpose(be);
+  }
+  Monarch transpose(B& be) const { return transposed_monarch(be, false); }
+  Monarch adjoint() const {
+    B be;
+    return adjoint(be);
+  }
+  Monarch adjoint(B& be) const { return transposed_monarch(be, true); }
+  Monarch conjugate() const {
+    B be;
+    return conjugate(be);
+  }
+  Monarch conjugate(B& be) const {
+    Monarch result(shape_, be);
+    monarch_cast(be, view(), result.view(), true);
+    be.synchronize();
+    return result;
+  }
+
+  /// The LU decompositions of all blocks: keep them where one matrix meets many solves. See MonarchLu for errors.
+  MonarchLu<Order, T, B> lu(B& be) const { return MonarchLu<Order, T, B>(be, view()); }
+
+  /// M^-1, a Monarch matrix again, for square M whose blocks are square: block by block, factors in reverse order. Of
+  /// 16-bit matrices it is computed in float and rounded once.
+  ///
+  /// Errors   m2::Error naming factor and block where M is singular; if M or its blocks are not square; if M has
+  /// padding
+  Monarch inverse() const {
+    B be;
+    return inverse(be);
+  }
+  Monarch inverse(B& be) const {
+    const MonarchLu<Order, T, B> decomposition = lu(be);
+    Monarch result(transposed(shape_), be);
+    decomposition.inverse(be, result.view());
+    be.synchronize();
+    return result;
+  }
+
+  /// y = M^-1 x for every row of x: monarch_solve, as dear as an inverse of the blocks and a multiply, and more exact.
+  void solve(B& be, Input<T, 2, B> x, View<T, 2, B> y) const { monarch_solve(be, view(), x, y); }
+
+  /// M^-1 X for an Eigen matrix X; Cpu only, with m2/monarch.hpp.
+  template <class Derived, class Self = Monarch>
+  auto solve(const Derived& x) const {
+    return eigen_solve(static_cast<const Self&>(*this), x);
+  }
+
+  /// The determinant in double precision, and its sign and logarithm, which do not overflow.
+  WideOf<T> determinant() const { return log_determinant().determinant(); }
+  LogDeterminant<T> log_determinant() const {
+    B be;
+    return log_determinant(be);
+  }
+  LogDeterminant<T> log_determinant(B& be) const { return monarch_log_determinant(be, view()); }
+
+  /// A bound of the condition number |M| |M^-1| in the maximum norm: the product over factors of |W| |W^-1|. A solve or
+  /// an inverse loses no more than log10 of it in digits (and of norms, by equivalence, in others). It grows with the
+  /// order even where M itself is harmless. Costs an inverse.
+  double condition_bound() const {
+    const Monarch other = inverse();
+    double bound = 1;
+    for (int f = 0; f < Order; ++f)
+      bound *= detail::largest_row_sum<B>(factor(f)) * detail::largest_row_sum<B>(other.factor(Order - 1 - f));
+    return bound;
+  }
+
+  /// The Frobenius norm: monarch_norm.
+  double norm() const {
+    B be;
+    return norm(be);
+  }
+  double norm(B& be) const { return monarch_norm(be, view()); }
+
+  /// M := diag(d) M and M := M diag(d).
+  void scale_rows(B& be, Input<T, 1, B> d) { monarch_scale_rows(be, d, view()); }
+  void scale_columns(B& be, Input<T, 1, B> d) { monarch_scale_columns(be, d, view()); }
+
+  /// True if this and another Monarch matrix, of any order and factors, are the same matrix up to `tolerance` times its
+  /// norm: monarch_equivalent. Factors that differ by scaling are equivalent. The default allows for the rounding of
+  /// every weight.
+  template <class Other>
+  bool equivalent(const Other& other, double tolerance = default_tolerance()) const {
+    B be;
+    return monarch_equivalent(be, *this, other, tolerance);
+  }
+
   /// The same matrix as a dense array.  // (out_features, in_features)
   Tensor<T, 2, B> dense_tensor(B& be) const {
     Tensor<T, 2, B> identity(be, {cols(), cols()}), dense(be, {rows(), cols()});
@@ -93,6 +194,16 @@ class Monarch {
   }
 
  private:
+  /// A few roundings of every weight on the way through all factors.
+  static double default_tolerance() { return 16.0 * Order * detail::epsilon<T>(); }
+
+  Monarch transposed_monarch(B& be, bool conjugated) const {
+    Monarch result(transposed(shape_), be);
+    monarch_transpose(be, view(), result.view(), conjugated);
+    be.synchronize();
+    return result;
+  }
+
   static T random_weight(Rng& rng, RealOf<T> bound) {
     const RealOf<T> first = rng.uniform<RealOf<T>>(-bound, bound);
     if constexpr (ComplexScalar<T>) {
