@@ -6,6 +6,9 @@
 using namespace m2;        // NOLINT
 using namespace m2::test;  // NOLINT
 
+// One of each kind of element, on either backend.
+#define M2_SOME_ELEMENTS (On<Cpu, float>), (On<Serial, double>), (On<Cpu, std::complex<double>>), (On<Cpu, bfloat16>)
+
 namespace {
 
 template <class B, class T, int Order>
@@ -28,7 +31,7 @@ std::size_t unsigned_of(Index n) { return static_cast<std::size_t>(n); }
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("Transpose, adjoint and conjugate are those of the dense matrix", "[monarch]", M2_EVERY_ELEMENT) {
+TEMPLATE_TEST_CASE("Transpose, adjoint and conjugate are those of the dense matrix", "[monarch]", M2_SOME_ELEMENTS) {
   using B = typename TestType::Backend;
   using T = typename TestType::Scalar;
   for_every_shape([]<int Order>(const MonarchShape<Order>& shape) {
@@ -50,7 +53,7 @@ TEMPLATE_TEST_CASE("Transpose, adjoint and conjugate are those of the dense matr
   });
 }
 
-TEMPLATE_TEST_CASE("A diagonal from either side scales rows and columns", "[monarch]", M2_EVERY_ELEMENT) {
+TEMPLATE_TEST_CASE("A diagonal from either side scales rows and columns", "[monarch]", M2_SOME_ELEMENTS) {
   using B = typename TestType::Backend;
   using T = typename TestType::Scalar;
   B be;

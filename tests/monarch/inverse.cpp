@@ -68,8 +68,8 @@ std::vector<Wide> identity(std::size_t n) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("Inverse and determinant are those of the dense matrix", "[monarch]", float, double,
-                   std::complex<double>, bfloat16) {
+TEMPLATE_TEST_CASE("Inverse and determinant are those of the dense matrix", "[monarch]", double, std::complex<double>,
+                   bfloat16) {
   using T = TestType;
   for_every_square_shape([]<int Order>(const MonarchShape<Order>& shape) {
     const auto m = regular_monarch<Order, T>(shape, 1);
@@ -90,7 +90,7 @@ TEMPLATE_TEST_CASE("Inverse and determinant are those of the dense matrix", "[mo
   });
 }
 
-TEMPLATE_TEST_CASE("solve and solve_adjoint undo the multiply, in every layout", "[monarch]", float, double,
+TEMPLATE_TEST_CASE("solve and solve_adjoint undo the multiply, in every layout", "[monarch]", double,
                    std::complex<double>, bfloat16) {
   using T = TestType;
   Cpu be;
@@ -210,7 +210,7 @@ TEST_CASE("Singular blocks are named, whatever the scale of their rows and colum
   other << 1e20, 1, 1e-70, 1e-30, 1e-5;
   graded = scale.asDiagonal() * graded * other.asDiagonal();
   CHECK_FALSE(graded.lu(be).is_singular());
-  const Eigen::MatrixXd product = graded.to_dense() * graded.inverse().to_dense();
+  const Eigen::MatrixXd product = graded.to_dense().lazyProduct(graded.inverse().to_dense());
   CHECK(std::abs(product(2, 2) - 1) <= tolerance<double>(5, 1000));
 }
 
@@ -246,13 +246,13 @@ TEST_CASE("Determinants of wide, narrow and huge matrices", "[monarch]") {
 
 TEST_CASE("solve and diagonals take Eigen operands, as a multiply does", "[monarch][eigen]") {
   const auto m = regular_monarch<2, double>(MonarchShape<2>(3, 4), 12);
-  const Eigen::MatrixXd dense = m.to_dense(), x = Eigen::MatrixXd::Random(12, 5);
+  const Eigen::MatrixXd dense = m.to_dense(), x = Eigen::MatrixXd::Random(12, 5), image = dense.lazyProduct(x);
   const Eigen::VectorXd d = Eigen::VectorXd::Random(12);
   const double allowed = tolerance<double>(12, 100 * m.condition_bound());
   const auto close = [&](const auto& a, const auto& b) { CHECK((a - b).cwiseAbs().maxCoeff() <= allowed); };
-  close(m.solve(dense * x), x);
-  close(m.solve((dense * x).eval().col(1)), x.col(1));
-  const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> rows = dense * x;
+  close(m.solve(image + 0 * image), x);
+  close(m.solve(image.col(1)), x.col(1));
+  const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> rows = image;
   const auto from_rows = m.solve(rows);
   static_assert(decltype(from_rows)::IsRowMajor);
   close(from_rows, x);
@@ -262,8 +262,9 @@ TEST_CASE("solve and diagonals take Eigen operands, as a multiply does", "[monar
   require_error([&] { (void)m.solve(Eigen::VectorXd::Zero(7)); }, {"M.solve(X)", "12 x 12", "7 x 1"});
 
   const auto product = lazy_product(m.clone(), m.transpose());
-  close(product.to_dense(), dense * dense.transpose());
-  close(product * x, dense * (dense.transpose() * x));
+  const Eigen::MatrixXd gram = dense.lazyProduct(dense.transpose());
+  close(product.to_dense(), gram);
+  close(product * x, gram.lazyProduct(x));
   const double twice = std::pow(m.condition_bound(), 2);
   CHECK((product.solve(product * x) - x).cwiseAbs().maxCoeff() <= tolerance<double>(12, 100 * twice));
   CHECK((product.inverse() * (product * x) - x).cwiseAbs().maxCoeff() <= tolerance<double>(12, 100 * twice));

@@ -6,6 +6,9 @@
 using namespace m2;        // NOLINT
 using namespace m2::test;  // NOLINT
 
+// One of each kind of element, on either backend.
+#define M2_SOME_ELEMENTS (On<Cpu, float>), (On<Serial, double>), (On<Cpu, std::complex<double>>), (On<Cpu, bfloat16>)
+
 namespace {
 
 template <class B, class T, int Order>
@@ -43,7 +46,7 @@ void rescale_middle(Monarch<Order, T>& m, int f) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("The norm is that of the dense matrix, for every shape", "[monarch]", M2_EVERY_ELEMENT) {
+TEMPLATE_TEST_CASE("The norm is that of the dense matrix, for every shape", "[monarch]", M2_SOME_ELEMENTS) {
   using B = typename TestType::Backend;
   using T = typename TestType::Scalar;
   const auto check = []<int Order>(const MonarchShape<Order>& shape) {
@@ -82,8 +85,8 @@ TEMPLATE_TEST_CASE("Equivalent matrices may differ in factors, orders and paddin
       CHECK(m.equivalent(merge_factors<0>(m)));
       CHECK((shape.widest() <= 2 || to_host(m.weights()) != to_host(other.weights())));
     }
-    // One weight of one factor, by a tenth: more than rounding of 16 bits.
-    other.factor(Order - 1)(0, 0, 0, 0) = other.factor(Order - 1)(0, 0, 0, 0) * element_cast<T>(1.5F);
+    T& weight = other.factor(Order - 1)(0, 0, 0, 0);
+    weight = weight + element_cast<T>(4.0F);
     CHECK_FALSE(m.equivalent(other));
     CHECK(monarch_distance(be, m, other) > 0);
   });

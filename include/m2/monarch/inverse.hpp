@@ -47,6 +47,12 @@ void conjugate_in_place(B& be, T* data, Index n) {
   if (ComplexScalar<T>) be.for_each(n, [=] M2_HD(Index i) { data[i] = conjugate(data[i]); });
 }
 
+/// Ones on the diagonals of `blocks` matrices, n x n.
+template <class T, Backend B>
+void set_unit_diagonals(B& be, T* data, Index blocks, Index n) {
+  be.for_each(blocks * n, [=] M2_HD(Index i) { data[i / n * n * n + i % n * (n + 1)] = T(1); });
+}
+
 /// to -= from, with the sums in the wider of the two types.
 template <class Sum, class T, Backend B>
 void subtract(B& be, const Sum* from, T* to, Index n) {
@@ -147,8 +153,7 @@ class MonarchLu {
       const FactorShape& s = shape_.factor(f);
       const Index n = s.in;
       Tensor<Sum, 4, B> blocks(be, {s.outer, s.inner, n, n});
-      Sum* one = blocks.data();
-      be.for_each(s.blocks() * n, [=] M2_HD(Index i) { one[i / n * n * n + i % n * (n + 1)] = Sum(1); });
+      detail::set_unit_diagonals(be, blocks.data(), s.blocks(), n);
       solve_factor(be, f, blocks.view(), false);
       detail::convert(be, blocks.cview().data(), result.factors[static_cast<std::size_t>(Order - 1 - f)],
                       s.weight_count());

@@ -194,8 +194,8 @@ class Monarch {
   }
 
  private:
-  /// A few roundings of every weight on the way through all factors.
-  static double default_tolerance() { return 16.0 * Order * detail::epsilon<T>(); }
+  /// Twice what rounding of every weight, and of the scale that it is multiplied by, can change an entry by.
+  static double default_tolerance() { return 2.0 * Order * detail::epsilon<T>(); }
 
   Monarch transposed_monarch(B& be, bool conjugated) const {
     Monarch result(transposed(shape_), be);
