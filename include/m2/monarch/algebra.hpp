@@ -84,10 +84,10 @@ void monarch_transpose(B& be, const MonarchView<Order, W, B>& m, const MonarchVi
     const Index in = s.in, out = s.out;
     const T* from = m.factors[static_cast<std::size_t>(f)];
     T* to = result.factors[static_cast<std::size_t>(Order - 1 - f)];
-    be.for_each(s.weight_count(), [=] M2_HD(Index at) {
-      const Index block = at / (in * out), row = at / out % in, column = at % out;
-      const T value = from[(block * out + column) * in + row];
-      to[at] = conjugated ? conjugate(value) : value;
+    be.for_rows(s.blocks() * in, out, [=] M2_HD(Index at, const typename B::Team& team) {
+      const T* column = from + at / in * in * out + at % in;
+      T* row = to + at * out;
+      team.each([=](Index j) { row[j] = conjugated ? conjugate(column[j * in]) : column[j * in]; });
     });
   }
 }

@@ -124,30 +124,40 @@ double two_factor_squared_norm(B& be, const MonarchView<2, const Wide, B>& m) {
   });
 }
 
-/// Calls f(x, first) with x (columns, n), the unit vectors `first`, `first + 1`, .., until all n have been in it.
-template <class T, Backend B, class F>
-void for_unit_vectors(B& be, Index n, F&& f) {
-  const Index panel = std::min<Index>(n, 128);
-  for (Index first = 0; first < n; first += panel) {
-    const Index count = std::min(panel, n - first);
-    Tensor<T, 2, B> units(be, {n, count});
-    T* one = units.data() + first * count;
-    be.for_each(count, [=] M2_HD(Index i) { one[i * count + i] = T(1); });
-    f(units.view().transpose(0, 1));
-  }
+/// x (columns, n) := the unit vectors `first`, `first + 1`, ..
+template <class T, Backend B>
+void set_unit_vectors(B& be, View<T, 2, B> x, Index first) {
+  const Index n = x.extent(1);
+  be.for_each(x.size(), [=] M2_HD(Index i) { x(i / n, i % n) = T(i / n + first == i % n ? 1 : 0); });
 }
 
-/// |A|^2 column by column.
-template <class Wide, Backend B, class Multiply>
-double column_squared_norm(B& be, Index rows, Index cols, Multiply&& multiply) {
+/// |A|^2 column by column, or |A - B|^2 with another matrix of the same size: anything with multiply(be, x, y).
+template <class Wide, Backend B, class Left, class Right = Left>
+double squared_columns(B& be, const Left& a, const Right* other = nullptr) {
+  const Index panel = std::min<Index>(a.cols(), 128);
   double total = 0;
-  for_unit_vectors<Wide>(be, cols, [&](View<Wide, 2, B> x) {
-    Tensor<Wide, 2, B> y(be, {rows, x.extent(0)});
-    multiply(x, y.view().transpose(0, 1));
-    total += squared_norm(be, y.data(), y.size());
-  });
+  for (Index first = 0; first < a.cols(); first += panel) {
+    const Index count = std::min(panel, a.cols() - first);
+    Tensor<Wide, 2, B> x(be, {a.cols(), count}), y(be, {a.rows(), count}), z(be, {other ? a.rows() : 0, count});
+    set_unit_vectors(be, x.view().transpose(0, 1), first);
+    a.multiply(be, x.view().transpose(0, 1), y.view().transpose(0, 1));
+    if (other) other->multiply(be, x.view().transpose(0, 1), z.view().transpose(0, 1));
+    total += other ? squared_distance(be, y.data(), z.data(), y.size()) : squared_norm(be, y.data(), y.size());
+  }
   return total;
 }
+
+/// A matrix in memory that somebody else owns, as something with multiply(be, x, y).
+template <class View>
+struct Multiplication {
+  const View& m;
+  Index rows() const { return m.shape.out_features(); }
+  Index cols() const { return m.shape.in_features(); }
+  template <class B, class X, class Y>
+  void multiply(B& be, X x, Y y) const {
+    monarch_multiply(be, m, x, y);
+  }
+};
 
 }  // namespace detail
 
@@ -176,9 +186,7 @@ double monarch_norm(B& be, const MonarchView<Order, W, B>& m) {
   } else if constexpr (Order == 2) {
     square = detail::two_factor_squared_norm<Wide>(be, read);
   } else {
-    square = detail::column_squared_norm<Wide>(
-        be, m.shape.out_features(), m.shape.in_features(),
-        [&](View<Wide, 2, B> x, View<Wide, 2, B> y) { monarch_multiply(be, wide, x, y); });
+    square = detail::squared_columns<Wide>(be, detail::Multiplication<MonarchView<Order, Wide, B>>{wide});
   }
   return std::sqrt(std::max(square, 0.0));
 }
@@ -195,14 +203,7 @@ double monarch_distance(B& be, const Left& a, const Right& b) {
   using Wide = WideOf<typename Left::value_type>;
   const auto left = a.template cast<Wide>(be);
   const auto right = b.template cast<Wide>(be);
-  double square = 0;
-  detail::for_unit_vectors<Wide>(be, a.cols(), [&](View<Wide, 2, B> x) {
-    Tensor<Wide, 2, B> ya(be, {a.rows(), x.extent(0)}), yb(be, {a.rows(), x.extent(0)});
-    left.multiply(be, x, ya.view().transpose(0, 1));
-    right.multiply(be, x, yb.view().transpose(0, 1));
-    square += detail::squared_distance(be, ya.data(), yb.data(), ya.size());
-  });
-  return std::sqrt(square);
+  return std::sqrt(detail::squared_columns<Wide>(be, left, &right));
 }
 
 /// True if A and B are the same matrix up to |A - B| <= tolerance max(|A|, |B|), Frobenius norms. Factors are only

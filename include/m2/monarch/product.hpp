@@ -183,8 +183,7 @@ class MonarchProduct {
   double norm() const {
     B be;
     const auto wide = cast<WideOf<T>>(be);
-    return std::sqrt(
-        detail::column_squared_norm<WideOf<T>>(be, rows(), cols(), [&](auto x, auto y) { wide.multiply(be, x, y); }));
+    return std::sqrt(detail::squared_columns<WideOf<T>>(be, wide));
   }
 
   /// As an Eigen matrix; Cpu only, with m2/monarch.hpp.
