@@ -5,6 +5,9 @@
 #include <Eigen/SVD>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#ifdef M2_HAS_RAPIDCHECK
+#include <rapidcheck.h>
+#endif
 
 #include "m2/projection.hpp"
 #include "tests/monarch/oracle.hpp"
@@ -367,3 +370,61 @@ TEST_CASE("What cannot be projected is an error that says why", "[monarch][proje
   const MonarchShape<3> crossing({FactorShape{1, 2, 2, 1}, FactorShape{2, 1, 2, 1}, FactorShape{1, 2, 2, 2}});
   require_error([&] { project<3, double>(Eigen::MatrixXd::Ones(4, 2), crossing); }, {"factor 0", "one path"});
 }
+
+#ifdef M2_HAS_RAPIDCHECK
+namespace {
+
+template <int Order, class T>
+void check_properties() {
+  const bool passed = rc::check("order " + std::to_string(Order), [] {
+    ProjectionOptions<Order> options;
+    for (auto& radix : options.radices) radix = *rc::gen::inRange<Index>(1, 6);
+    for (auto& radix : options.out_radices) radix = *rc::gen::inRange<Index>(1, 6);
+    if constexpr (Order == 2)
+      options.rank = *rc::gen::inRange<Index>(1, 1 + std::min(options.out_radices[0], options.radices[1]));
+    Rng rng(*rc::gen::arbitrary<std::uint64_t>());
+    const MonarchShape<Order> shape = options.shape();
+    const double allowed = 4 * exactness<Order, T>(shape);
+
+    // Monarch matrices are fixed points, hence the projection of a projection is that projection.
+    const Dense<T> dense = normal_dense<T>(shape.out_features(), shape.in_features(), rng);
+    const auto m = normal_monarch<Order, T>(shape, rng);
+    double error = -1, other = -1;
+    const Dense<T> monarch = dense_of(m);
+    RC_ASSERT((dense_of(project<Order, T>(monarch, options)) - monarch).norm() <= allowed * monarch.norm());
+    const Dense<T> once = dense_of(project<Order, T>(dense, options, &error));
+    RC_ASSERT((dense_of(project<Order, T>(once, options, &other)) - once).norm() <= allowed * dense.norm());
+    RC_ASSERT(other <= allowed);
+    RC_ASSERT(error <= 1 + allowed);
+    RC_ASSERT(std::abs((once - dense).norm() - error * dense.norm()) <= allowed * dense.norm());
+    // The error is orthogonal to the projection, and a multiple of a matrix has the same multiple as its projection.
+    RC_ASSERT(std::abs(once.norm() * once.norm() + std::pow((once - dense).norm(), 2) - dense.squaredNorm()) <=
+              allowed * dense.squaredNorm());
+    const T factor = T(-3.7);
+    const Dense<T> scaled = dense_of(project<Order, T>(factor * dense, options, &other));
+    RC_ASSERT(std::abs(other - error) <= allowed);
+    RC_ASSERT(std::abs(scaled.norm() - std::abs(factor) * once.norm()) <= allowed * scaled.norm());
+    // More rank, less error; all of it, none.
+    if constexpr (Order == 2) {
+      const Index full = std::min(options.out_radices[0], options.radices[1]);
+      for (Index rank = options.rank + 1; rank <= full; ++rank) {
+        options.rank = rank;
+        project<Order, T>(dense, options, &other);
+        RC_ASSERT(other <= error + allowed);
+        error = other;
+      }
+      RC_ASSERT(options.rank < full || error <= allowed);
+    }
+  });
+  REQUIRE(passed);
+}
+
+}  // namespace
+
+TEST_CASE("Projection: fixed points, orthogonal error, scaling, monotone in the rank", "[monarch][projection]") {
+  check_properties<1, double>();
+  check_properties<2, double>();
+  check_properties<3, double>();
+  check_properties<2, std::complex<double>>();
+}
+#endif
