@@ -64,6 +64,21 @@ function(m2_find_fmt)
   endif()
 endfunction()
 
+# stb_image and stb_image_write, <stb_image.h> and so on. The release is the one that Debian 12 has.
+function(m2_find_stb)
+  if(TARGET stb::stb)
+    return()
+  endif()
+  find_path(M2_STB_INCLUDE_DIR stb_image_write.h PATH_SUFFIXES stb)
+  set(directory "${M2_STB_INCLUDE_DIR}")
+  if(NOT directory)
+    m2_download(stb https://github.com/nothings/stb/archive/8b5f1f37b5b75829fc72d38e7b5d4bcbf8a26d55.zip
+                93a16ee3e866e719feec459f6f132cce932c5ec751eb38e3ec1975f911353d2e)
+    set(directory "${stb_SOURCE_DIR}")
+  endif()
+  m2_header_target(stb::stb "${directory}")
+endfunction()
+
 # Catch2 2.13 (Debian 12) or 3; tests/catch.hpp hides the difference.
 function(m2_find_catch2)
   find_package(Catch2 CONFIG QUIET GLOBAL)

@@ -106,7 +106,7 @@ function(m2_install)
   endif()
 endfunction()
 
-set(M2_LIBRARY_PACKAGES libeigen3-dev libbenchmark-dev libcli11-dev nlohmann-json3-dev libfmt-dev)
+set(M2_LIBRARY_PACKAGES libeigen3-dev libbenchmark-dev libcli11-dev nlohmann-json3-dev libfmt-dev libstb-dev)
 
 # Configures m2 in `folder` with the given options and builds the targets named after TARGETS (default: all).
 function(m2_build folder)
