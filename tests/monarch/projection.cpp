@@ -17,6 +17,9 @@ using namespace m2::test;  // NOLINT
 
 namespace {
 
+/// Three factors whose last two are joined by several paths, and form slices of rank 2.
+const MonarchShape<3> two_paths({FactorShape{1, 2, 2, 15}, FactorShape{6, 5, 4, 1}, FactorShape{2, 6, 7, 2}});
+
 template <class T>
 using Dense = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
 
@@ -82,10 +85,19 @@ std::vector<std::vector<Index>> paths_of(const MonarchShape<2>& shape) {
   return paths;
 }
 
+/// A complex matrix as a real one of twice the size, which has every singular value twice.
+const Dense<double>& in_reals(const Dense<double>& a) { return a; }
+Dense<double> in_reals(const Dense<std::complex<double>>& a) {
+  Dense<double> real(2 * a.rows(), 2 * a.cols());
+  real << a.real(), -a.imag(), a.imag(), a.real();
+  return real;
+}
+
 /// The squared distance of a dense matrix from the Monarch matrices of a two-factor shape: rows and columns of equal
 /// path counts, block by block, each by an SVD of its own.
 template <class W>
 double smallest_energy(const Dense<W>& dense, const MonarchShape<2>& shape) {
+  constexpr Index copies = ComplexScalar<W> ? 2 : 1;
   const auto paths = paths_of(shape);
   const FactorShape &f = shape.factor(0), &g = shape.factor(1);
   double energy = 0;
@@ -105,8 +117,8 @@ double smallest_energy(const Dense<W>& dense, const MonarchShape<2>& shape) {
           REQUIRE(paths[static_cast<std::size_t>(rows[i])][static_cast<std::size_t>(cols[j])] == rank);
           slice(static_cast<Index>(i), static_cast<Index>(j)) = dense(rows[i], cols[j]);
         }
-      const auto values = Eigen::JacobiSVD<Dense<W>, Eigen::NoQRPreconditioner>(slice).singularValues().eval();
-      for (Index r = rank; r < side; ++r) energy += values(r) * values(r);
+      const Eigen::JacobiSVD<Dense<double>, Eigen::NoQRPreconditioner> svd(in_reals(slice));
+      for (Index r = copies * rank; r < copies * side; ++r) energy += std::pow(svd.singularValues()(r), 2) / copies;
     }
   return energy;
 }
@@ -131,6 +143,7 @@ MonarchShape<2> rank_shape(Index rows, Index cols, Index rank) {
 TEST_CASE("A Monarch matrix of any shape and type is its own projection", "[monarch][projection]") {
   Rng rng(11);
   for_every_shape([&]<int Order>(const MonarchShape<Order>& shape) { require_found_again<Order, double>(shape, rng); });
+  require_found_again<3, double>(two_paths, rng);
   const MonarchShape<2> mixed(6, 5);
   require_found_again<2, float>(mixed, rng);
   require_found_again<2, std::complex<float>>(mixed, rng);
@@ -223,6 +236,7 @@ TEST_CASE("Three and more factors: the error is reported, and near the least", "
     check(MonarchShape<3>(3, 4, 2), noise);
     check(MonarchShape<3>::rectangular({2, 3, 4}, {3, 2, 5}), noise);
     check(MonarchShape<4>(2, 3, 2, 3), noise);
+    check(two_paths, noise);
   }
   // A chain whose features are cut.
   check(MonarchShape<3>(MonarchShape<3>(3, 4, 2).factors(), 21, 19), 0.1);
@@ -276,7 +290,7 @@ TEST_CASE("Projections of very large, very small and zero matrices", "[monarch][
   REQUIRE(error == 0);
   REQUIRE(largest(to_host(zero.weights())) == 0);
   const auto number = project<3, float>(Eigen::MatrixXf::Constant(1, 1, -3), {.radices = {1, 1, 1}});
-  REQUIRE(std::abs(number.to_dense()(0, 0) + 3) <= tolerance<float>(1, 3));
+  REQUIRE(std::abs(dense_of(number)(0, 0) + 3) <= tolerance<float>(1, 3));
 }
 
 TEST_CASE("Any Eigen expression can be projected, on any number of threads", "[monarch][projection]") {
@@ -366,15 +380,15 @@ TEST_CASE("What cannot be projected is an error that says why", "[monarch][proje
       {"too large for the element type"});
   // Two paths from an input to an output, in a chain of three factors.
   const MonarchShape<3> meeting({FactorShape{1, 2, 2, 1}, FactorShape{1, 2, 2, 1}, FactorShape{1, 2, 2, 1}});
-  require_error([&] { project<3, double>(Eigen::MatrixXd::Ones(2, 2), meeting); }, {"factor 0", "one path"});
+  require_error([&] { project<3, double>(Eigen::MatrixXd::Ones(2, 2), meeting); }, {"factor 0", "single paths"});
   const MonarchShape<3> crossing({FactorShape{1, 2, 2, 1}, FactorShape{2, 1, 2, 1}, FactorShape{1, 2, 2, 2}});
-  require_error([&] { project<3, double>(Eigen::MatrixXd::Ones(4, 2), crossing); }, {"factor 0", "one path"});
+  require_error([&] { project<3, double>(Eigen::MatrixXd::Ones(4, 2), crossing); }, {"factor 0", "single paths"});
 }
 
 #ifdef M2_HAS_RAPIDCHECK
 namespace {
 
-template <int Order, class T>
+template <int Order>
 void check_properties() {
   const bool passed = rc::check("order " + std::to_string(Order), [] {
     ProjectionOptions<Order> options;
@@ -384,24 +398,24 @@ void check_properties() {
       options.rank = *rc::gen::inRange<Index>(1, 1 + std::min(options.out_radices[0], options.radices[1]));
     Rng rng(*rc::gen::arbitrary<std::uint64_t>());
     const MonarchShape<Order> shape = options.shape();
-    const double allowed = 4 * exactness<Order, T>(shape);
+    const double allowed = 4 * exactness<Order, double>(shape);
 
     // Monarch matrices are fixed points, hence the projection of a projection is that projection.
-    const Dense<T> dense = normal_dense<T>(shape.out_features(), shape.in_features(), rng);
-    const auto m = normal_monarch<Order, T>(shape, rng);
+    const Dense<double> dense = normal_dense<double>(shape.out_features(), shape.in_features(), rng);
+    const auto m = normal_monarch<Order, double>(shape, rng);
     double error = -1, other = -1;
-    const Dense<T> monarch = dense_of(m);
-    RC_ASSERT((dense_of(project<Order, T>(monarch, options)) - monarch).norm() <= allowed * monarch.norm());
-    const Dense<T> once = dense_of(project<Order, T>(dense, options, &error));
-    RC_ASSERT((dense_of(project<Order, T>(once, options, &other)) - once).norm() <= allowed * dense.norm());
+    const Dense<double> monarch = dense_of(m);
+    RC_ASSERT((dense_of(project<Order, double>(monarch, options)) - monarch).norm() <= allowed * monarch.norm());
+    const Dense<double> once = dense_of(project<Order, double>(dense, options, &error));
+    RC_ASSERT((dense_of(project<Order, double>(once, options, &other)) - once).norm() <= allowed * dense.norm());
     RC_ASSERT(other <= allowed);
     RC_ASSERT(error <= 1 + allowed);
     RC_ASSERT(std::abs((once - dense).norm() - error * dense.norm()) <= allowed * dense.norm());
     // The error is orthogonal to the projection, and a multiple of a matrix has the same multiple as its projection.
     RC_ASSERT(std::abs(once.norm() * once.norm() + std::pow((once - dense).norm(), 2) - dense.squaredNorm()) <=
               allowed * dense.squaredNorm());
-    const T factor = T(-3.7);
-    const Dense<T> scaled = dense_of(project<Order, T>(factor * dense, options, &other));
+    const double factor = -3.7;
+    const Dense<double> scaled = dense_of(project<Order, double>(factor * dense, options, &other));
     RC_ASSERT(std::abs(other - error) <= allowed);
     RC_ASSERT(std::abs(scaled.norm() - std::abs(factor) * once.norm()) <= allowed * scaled.norm());
     // More rank, less error; all of it, none.
@@ -409,7 +423,7 @@ void check_properties() {
       const Index full = std::min(options.out_radices[0], options.radices[1]);
       for (Index rank = options.rank + 1; rank <= full; ++rank) {
         options.rank = rank;
-        project<Order, T>(dense, options, &other);
+        project<Order, double>(dense, options, &other);
         RC_ASSERT(other <= error + allowed);
         error = other;
       }
@@ -422,9 +436,7 @@ void check_properties() {
 }  // namespace
 
 TEST_CASE("Projection: fixed points, orthogonal error, scaling, monotone in the rank", "[monarch][projection]") {
-  check_properties<1, double>();
-  check_properties<2, double>();
-  check_properties<3, double>();
-  check_properties<2, std::complex<double>>();
+  check_properties<2>();
+  check_properties<3>();
 }
 #endif

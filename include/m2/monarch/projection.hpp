@@ -36,6 +36,21 @@ struct ProjectionOptions {
   }
 };
 
+namespace detail {
+
+struct AnyLowRankBody {
+  template <class LowRank>
+  void operator()(Index, LowRank&) const {}
+};
+
+/// A backend that approximates many small matrices; Cpu, with backend/cpu/low_rank.hpp.
+template <class B, class W>
+concept HasLowRank = requires(const B& be, AnyLowRankBody body) {
+  for_each_low_rank(be, W(0), Index{0}, body);
+};
+
+}  // namespace detail
+
 /// m becomes a Monarch matrix near a dense one, of m's shape; returns the error |dense - m| / |dense| in the Frobenius
 /// norm, before the weights are rounded to T (0 for a zero matrix).
 ///
@@ -58,11 +73,11 @@ struct ProjectionOptions {
 /// Shapes   dense (out_features, in_features), any strides; complex only if m is
 /// Writes   m (overwritten)
 /// Errors   m2::Error if dense does not fit, has an element that is not finite, or a weight overflows T; or if a chain
-///          of three or more factors has several paths from an input to an output
-/// Cost     order 2, square: N slices of sqrt(N) x sqrt(N), O(N^(5/2)); slices in parallel, results independent of the
-///          threads. CPU only, and the caller includes m2/projection.hpp, which has the eigensolver. Computes in
-///          double; working memory for the weights, and for the chain that is left, in double: N^(1 + 1/p) or for long
-///          chains up to N^2 / 2 elements
+///          of three or more factors has several ways from an input to an output but through its last two
+/// Cost     order 2, square: N slices of sqrt(N) x sqrt(N), O(N^(5/2)); slices in parallel, with the same bits on any
+///          number of threads if there is more than one. CPU only, and the caller includes m2/projection.hpp, which has
+///          the eigensolver. Computes in double; working memory for the weights, and for the chain that is left, in
+///          double: N^(1 + 1/p) or for long chains up to N^2 / 2 elements
 /// Source   Dao et al. 2022 (arXiv:2204.00595) Sec. 3.1; m2-reference section 1.5. The bound is that of sequential
 ///          truncation: Vannieuwenhoven et al. 2012, SIAM J. Sci. Comput. 34(2)
 template <int Order, Element T, class U, Backend B>
@@ -71,6 +86,7 @@ double project(B& be, View<U, 2, B> dense, const MonarchView<Order, T, B>& m) {
   using From = std::remove_const_t<U>;
   static_assert(ComplexScalar<T> || !ComplexScalar<From>,
                 "project: a complex matrix has no projection to real Monarch matrices; take its real part.");
+  static_assert(detail::HasLowRank<B, WideOf<T>>, "project: only Cpu can; include <m2/projection.hpp>.");
   M2_REQUIRE(dense.extent(0) == m.shape.out_features() && dense.extent(1) == m.shape.in_features(),
              "project: the dense matrix is ", dense.extent(0), " x ", dense.extent(1), ", the Monarch matrix ",
              m.shape);

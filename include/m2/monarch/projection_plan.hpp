@@ -44,8 +44,8 @@ struct ProjectionLevel {
 
 /// The levels of a chain, first factor first.
 ///
-/// Errors   m2::Error if the parts of a chain of three or more factors are no matrices of free rank 1: then no sequence
-///          of SVDs finds a given Monarch matrix again
+/// Errors   m2::Error if slices before the last two factors overlap or have a rank above 1: then no sequence of SVDs
+///          finds a given Monarch matrix again
 template <int Order>
 std::vector<ProjectionLevel> projection_plan(const MonarchShape<Order>& shape) {
   std::vector<ProjectionLevel> levels(static_cast<std::size_t>(Order));
@@ -79,15 +79,17 @@ std::vector<ProjectionLevel> projection_plan(const MonarchShape<Order>& shape) {
           for (const Index row : behind.reach[to]) {
             M2_REQUIRE(std::exchange(seen[static_cast<std::size_t>(row)], block) != block, "project: output ", row,
                        " is reached through several outputs of block ", block, " of factor ", k,
-                       "; a chain of three or more factors is projected only if one path joins an input to an output");
+                       "; a chain of three or more factors is projected only if single paths lead through all but its "
+                       "last two");
             reach.push_back(row);
           }
         }
         auto& slice = level.slices[static_cast<std::size_t>(slice_of[to])];
         slice.middle.push_back(middle);
-        M2_REQUIRE(k == Order - 2 || slice.middle.size() == 1, "project: outputs of block ", block, " of factor ", k,
-                   " meet again in factor ", k + 1,
-                   "; a chain of three or more factors is projected only if one path joins an input to an output");
+        M2_REQUIRE(
+            k == Order - 2 || slice.middle.size() == 1, "project: outputs of block ", block, " of factor ", k,
+            " meet again in factor ", k + 1,
+            "; a chain of three or more factors is projected only if single paths lead through all but its last two");
       }
     }
   }
