@@ -5,6 +5,7 @@
 #include "m2/mixer.hpp"
 #include "m2/models.hpp"
 #include "m2/monarch.hpp"
+#include "m2/projection.hpp"
 #include "m2/train.hpp"
 #include "m2/version.hpp"
 #if __has_include(<nlohmann/json.hpp>)

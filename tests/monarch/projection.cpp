@@ -234,6 +234,7 @@ TEST_CASE("Three and more factors: the error is reported, and near the least", "
   };
   for (const double noise : {1e-6, 0.1, 1.0, 100.0}) {
     check(MonarchShape<3>(3, 4, 2), noise);
+    check(MonarchShape<3>(2, 2, 7), noise);  // slices that are wider than high
     check(MonarchShape<3>::rectangular({2, 3, 4}, {3, 2, 5}), noise);
     check(MonarchShape<4>(2, 3, 2, 3), noise);
     check(two_paths, noise);
