@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <complex>
 #include <limits>
-#include <numbers>
 #include <vector>
 
 #include "m2/backend/concept.hpp"
 #include "m2/core/butterfly.hpp"
 #include "m2/core/dft_plan.hpp"
+#include "m2/core/root_of_unity.hpp"
 
 /// The DFT as an order-p Monarch product. Radices n_p, .., n_1 in order of application; position j = sum_a j_a W_a with
 /// W_1 = 1, W_{a+1} = W_a n_a, N = W_{p+1}. Factor a replaces digit j_a by e_a, for every value of the other digits,
@@ -131,9 +132,8 @@ inline DftPlan dft_plan(const std::vector<int>& radices) {
     std::vector<Index> next;
     for (const Index frequency : frequencies) {
       for (int j = 1; j < radix; ++j) {
-        const double turn = static_cast<double>(frequency * j) / static_cast<double>(blocks * radix);
-        plan.twiddles.push_back(std::cos(2 * std::numbers::pi * turn));
-        plan.twiddles.push_back(-std::sin(2 * std::numbers::pi * turn));
+        const std::complex<double> twiddle = root_of_unity(blocks * radix, frequency * j);
+        plan.twiddles.insert(plan.twiddles.end(), {twiddle.real(), twiddle.imag()});
       }
       for (int e = 0; e < radix; ++e) next.push_back(frequency + blocks * e);
     }
