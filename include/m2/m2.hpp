@@ -7,6 +7,7 @@
 #include "m2/monarch.hpp"
 #include "m2/projection.hpp"
 #include "m2/train.hpp"
+#include "m2/transforms.hpp"
 #include "m2/version.hpp"
 #if __has_include(<nlohmann/json.hpp>)
 #include "m2/io.hpp"

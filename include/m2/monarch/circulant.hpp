@@ -183,18 +183,18 @@ requires(!SixteenBit<T>) class ConvolutionMatrix : public LinearMap<Derived> {
   /// Cost     for each complex row, or two real ones, two Monarch products of 8 N sum(radices) flops; two complex
   /// arrays
   ///          of that size for the time of the call
-  void forward(B& be, Input<T, 2, B> x, View<T, 2, B> y) const {
+  void multiply(B& be, Input<T, 2, B> x, View<T, 2, B> y) const {
     this->check("circulant or Toeplitz", x, y);
     convolution_.multiply(be, false, x, y);
   }
 
-  /// The VJP of forward: dx = A^H dy, and dg += the gradient of the generating vector, summed over the batch.
+  /// The VJP of multiply: dx = A^H dy, and dg += the gradient of the generating vector, summed over the batch.
   ///
   /// Shapes   x, dx (batch, cols), dy (batch, rows), dg like generator()
   /// Writes   dx (overwritten), dg (accumulated); dx must not overlap x or dy
   /// Errors   m2::Error if a shape does not fit
-  /// Cost     twice that of forward
-  void vjp(B& be, Input<T, 2, B> x, Input<T, 2, B> dy, View<T, 2, B> dx, View<T, 1, B> dg) const {
+  /// Cost     twice that of multiply
+  void multiply_vjp(B& be, Input<T, 2, B> x, Input<T, 2, B> dy, View<T, 2, B> dx, View<T, 1, B> dg) const {
     this->check("circulant or Toeplitz vjp", x, dy);
     M2_REQUIRE(dx.extents() == x.extents() && dg.extents() == generator_.extents(), "circulant or Toeplitz vjp: x is ",
                x.extents(), ", dx is ", dx.extents(), ", the generator is ", generator_.extents(), ", dg is ",

@@ -112,14 +112,14 @@ requires(!SixteenBit<T>) class CosineTransform : public LinearMap<CosineTransfor
   const std::vector<double>& scales() const { return scales_; }
   const Monarch<Order, Complex, B>& monarch() const { return monarch_; }
 
-  /// The transform of every row of x; the VJP is transpose().forward.
+  /// The transform of every row of x; the VJP is transpose().multiply.
   ///
   /// Shapes   x, y (batch, N), any strides
   /// Writes   y (overwritten); must not overlap x
   /// Errors   m2::Error if a shape does not fit
   /// Cost     for each complex row, or two real ones, a Monarch product of 8 N sum(radices) flops; two complex arrays
   ///          of that size for the time of the call
-  void forward(B& be, Input<T, 2, B> x, View<T, 2, B> y) const {
+  void multiply(B& be, Input<T, 2, B> x, View<T, 2, B> y) const {
     this->check("cosine transform", x, y);
     const Index n = rows(), batch = detail::complex_rows<T>(x.extent(0));
     Tensor<Complex, 1, B> from(be, {batch * n}), to(be, {batch * n});

@@ -53,8 +53,8 @@ MonarchShape<static_cast<int>(Order)> dft_shape(const std::array<Index, Order>& 
   constexpr int order = static_cast<int>(Order);
   if (decimation == Decimation::time) return MonarchShape<order>::square(radices);
   std::array<FactorShape, Order> factors{};
-  Index size = 1, blocks = 1;
-  for (const Index radix : radices) size = checked_product(size, radix);
+  const Index size = MonarchShape<order>::square(radices).in_features();
+  Index blocks = 1;
   for (std::size_t f = 0; f < Order; blocks *= radices[f++])
     factors[f] = {blocks, radices[f], radices[f], size / (blocks * radices[f])};
   return MonarchShape<order>(factors);
@@ -158,10 +158,10 @@ class DftMatrix : public LinearMap<DftMatrix<Order, T, B>> {
   /// The product of the two: its weights may be trained, from the DFT on.
   const PermutedMonarch<Order, T, B>& permuted() const { return permuted_; }
 
-  /// y = F x for every row of x; the VJP is adjoint().forward.
+  /// y = F x for every row of x; the VJP is adjoint().multiply.
   ///
-  /// Shapes, Writes, Errors   as PermutedMonarch::forward
-  void forward(B& be, Input<T, 2, B> x, View<T, 2, B> y) const { permuted_.forward(be, x, y); }
+  /// Shapes, Writes, Errors   as PermutedMonarch::multiply
+  void multiply(B& be, Input<T, 2, B> x, View<T, 2, B> y) const { permuted_.multiply(be, x, y); }
 
   /// F^-1, of the same radices.
   DftMatrix inverse(B& be) const {

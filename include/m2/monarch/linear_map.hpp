@@ -5,7 +5,7 @@
 namespace m2 {
 
 /// What every matrix has in common that is given by its products instead of its elements. A class that derives from
-/// LinearMap<itself> has value_type, backend_type, rows(), cols() and forward(be, x, y), y(b, :) = A x(b, :). It gets
+/// LinearMap<itself> has value_type, backend_type, rows(), cols() and multiply(be, x, y), y(b, :) = A x(b, :). It gets
 /// its dense form here, and `A * X` for Eigen matrices in monarch/eigen.hpp.
 template <class Derived>
 class LinearMap {
@@ -20,7 +20,7 @@ class LinearMap {
     Tensor<T, 2, B> identity(be, {self.cols(), self.cols()}), dense(be, {self.rows(), self.cols()});
     const View<T, 2, B> ones = identity.view();
     be.for_each(self.cols(), [=] M2_HD(Index i) { ones(i, i) = T(1); });
-    self.forward(be, identity.view(), dense.view().transpose(0, 1));
+    self.multiply(be, identity.view(), dense.view().transpose(0, 1));
     be.synchronize();
     return dense;
   }

@@ -43,7 +43,7 @@ class PermutedMonarch : public LinearMap<PermutedMonarch<Order, T, B>> {
   /// Errors   m2::Error if a shape does not fit
   /// Cost     the Monarch multiply, and one pass for each permutation that is not the identity, through an array of up
   ///          to 256 vectors for the time of the call
-  void forward(B& be, Input<T, 2, B> x, View<T, 2, B> y) const {
+  void multiply(B& be, Input<T, 2, B> x, View<T, 2, B> y) const {
     this->check("permuted Monarch", x, y);
     const Index step = std::min(x.extent(0), tile);
     Tensor<T, 1, B> in(be, {input_.is_identity() ? 0 : step * cols()});
@@ -64,13 +64,13 @@ class PermutedMonarch : public LinearMap<PermutedMonarch<Order, T, B>> {
     be.synchronize();
   }
 
-  /// The VJP of forward: dx = A^H dy, and dm += the gradient of M.
+  /// The VJP of multiply: dx = A^H dy, and dm += the gradient of M.
   ///
   /// Shapes   x, dx (batch, cols), dy (batch, rows); dm has M's shape
   /// Writes   dx (overwritten), dm (accumulated); dx must not overlap x or dy
   /// Errors   m2::Error if a shape does not fit
   /// Cost     monarch_multiply_vjp and two passes for each permutation, through arrays of the size of x and dy
-  void vjp(B& be, Input<T, 2, B> x, Input<T, 2, B> dy, View<T, 2, B> dx, const MonarchView<Order, T, B>& dm) const {
+  void multiply_vjp(B& be, Input<T, 2, B> x, Input<T, 2, B> dy, View<T, 2, B> dx, const MonarchView<Order, T, B>& dm) const {
     this->check("permuted Monarch vjp", x, dy);
     M2_REQUIRE(dx.extents() == x.extents(), "permuted Monarch vjp: x is ", x.extents(), ", dx is ", dx.extents());
     const Index batch = x.extent(0);
