@@ -28,6 +28,7 @@ inline std::complex<double> root_of_unity(Index n, Index k) {
   const double x = std::numbers::pi / 2 * (static_cast<double>(angle) / static_cast<double>(n));
   double cosine = std::cos(x), sine = std::sin(x);
   if (steep) std::swap(cosine, sine);
+  if (2 * angle == n) cosine = sine = std::numbers::sqrt2 / 2;
   return {left ? -cosine : cosine, below ? sine : -sine};
 }
 

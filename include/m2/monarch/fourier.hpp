@@ -181,7 +181,7 @@ class DftMatrix : public LinearMap<DftMatrix<Order, T, B>> {
 
  private:
   DftMatrix(B& be, const Radices& radices, detail::DftKind kind, Decimation decimation)
-      : radices_(radices),
+      : radices_(checked(radices)),
         kind_(kind),
         decimation_(decimation),
         permuted_(be, detail::dft_factors<T>(be, radices, decimation, kind),
@@ -190,6 +190,10 @@ class DftMatrix : public LinearMap<DftMatrix<Order, T, B>> {
                   decimation == Decimation::time ? dft_permutation(radices, decimation)
                                                  : DigitPermutation::identity(size_of(radices))) {}
 
+  static const Radices& checked(const Radices& radices) {
+    size_of(radices);
+    return radices;
+  }
   static Index size_of(const Radices& radices) { return detail::dft_shape(radices, Decimation::time).in_features(); }
 
   DftMatrix with_backend(DftMatrix (DftMatrix::*make)(B&) const) const {
