@@ -3,6 +3,7 @@
 /// Named matrices in Monarch form, on the CPU: dft, idft, hadamard, dct2, dct3, kronecker, random_orthogonal,
 /// Circulant, Toeplitz; permutations, and the conventions of the papers. Each of them multiplies Eigen matrices, A * X.
 #include <array>
+#include <concepts>
 
 #include "m2/monarch.hpp"
 #include "m2/monarch/circulant.hpp"
@@ -20,6 +21,13 @@ template <int Order, Element T, Backend B = Cpu>
 class PermutedMonarch;
 template <int Order, ComplexScalar T, Backend B = Cpu>
 class DftMatrix;
+
+/// Y = A X, column by column, for every matrix that is given by its products; as for a Monarch matrix.
+///
+/// Errors   m2::Error if X.rows() != A.cols()
+template <class A, class Derived>
+requires std::derived_from<A, LinearMap<A>>
+auto operator*(const A& a, const Eigen::MatrixBase<Derived>& x) { return detail::eigen_multiply(a, x); }
 
 // The functions of monarch/*.hpp on the CPU: no backend argument, Eigen vectors and matrices in place of views.
 

@@ -4,21 +4,19 @@
 
 #include "m2/monarch/permuted.hpp"
 
-/// The ways in which papers and programs write the two factors of a Monarch matrix, to and from ours. In all of them
-/// a factor is an array of blocks (blocks, out, in), contiguous in ours, so that most conversions are a choice of
-/// names. P_(b,n) is DigitPermutation::stride(b, n); BD(W) is the block-diagonal matrix of the blocks W[0], W[1], ..
+/// The ways in which papers and programs write the two factors of a Monarch matrix, to and from ours. Everywhere a
+/// factor is an array of blocks (blocks, out, in), so that most conversions are a choice of names and of what stays at
+/// the ends. With BD(W) the block-diagonal matrix of the blocks of W, and P_(b,n) = DigitPermutation::stride(b, n):
 ///
-/// | written as | blocks | is |
-/// |---|---|---|
-/// | reference code (`blockdiag_butterfly_multiply`), einsum variants A and C | W1 (k, q, p), W2 (l, s, r), l r = k q |
-/// P_(l,ls) BD(W2) P_(l,lr)^T BD(W1) = ours | | P L P^T R of the Monarch paper, block size b | R (n/b, b, b), L (b,
-/// n/b, n/b) | the same with W1 = R, W2 = L, P = P_(b,n) | | P L P R P of the Monarch Mixer paper | R, L as above |
-/// ours times P_(b,n), input permuted | | `MonarchMatrix(sqrt_n)` of its listing, P R P L P | L, R: L meets the input
-/// first | the line above, names exchanged | | einsum variant B, (b1, b2) | W1 (k, j b1, i), W2 (j, l b2, k b1) | ours
-/// with the rows of W1 reordered, output permuted |
+/// reference code     W1 (k, q, p), W2 (l, s, r), l r = k q:  P_(l,ls) BD(W2) P_(l,lr)^T BD(W1), which is ours
+///                    (`blockdiag_butterfly_multiply`; einsum variant A with q = s = l, r = k; variant C with q = r l)
+/// Monarch paper      P L P^T R of block size b: the same with W1 = R (n/b, b, b), W2 = L (b, n/b, n/b), P = P_(b,n)
+/// Mixer paper        P L P R P: ours with P_(b,n) on the input
+/// its listing        `MonarchMatrix(sqrt_n)`, P R P L P: the same, the names L and R exchanged
+/// einsum variant B   W1 (k, j b1, i), W2 (j, l b2, k b1): ours with the rows of W1 reordered and a permuted output
 ///
-/// With sqrt(n) blocks, P = P^T in every line. For other block sizes, P L P R P reads P_(b,n) L P_(b,n)^T R P_(b,n):
-/// then the inverse, P^T R^-1 P L^-1 P^T, has the same form, of block size n/b.
+/// With sqrt(n) blocks P = P^T. For other block sizes P L P R P reads P_(b,n) L P_(b,n)^T R P_(b,n): then the inverse,
+/// P^T R^-1 P L^-1 P^T, has the same form, of block size n/b.
 ///
 /// Source   math.md B1 to B3, E1; m2-reference.md 1.2, 1.4; Dao et al. 2022 (arXiv:2204.00595); Fu et al. 2023
 ///          (arXiv:2310.12109)
@@ -36,8 +34,7 @@ void copy_blocks(B& be, View<const T, 4, B> from, View<T, 4, B> to) {
   be.synchronize();
 }
 
-/// Blocks (k, rows, columns) with rows, seen as (groups, size) or (size, groups), in the other order; `size` is the
-/// extent of the inner one in the view.  // (k, inner, outer, columns)
+/// Blocks whose rows are seen as (outer, inner), with these two exchanged.  // (blocks, inner, outer, columns)
 template <class T, class B>
 View<T, 4, B> regroup_rows(View<T, 3, B> blocks, Index inner) {
   return blocks.split(1, inner).transpose(1, 2);
@@ -94,7 +91,8 @@ Monarch<2, T, B> monarch_from_plpr(B& be, std::type_identity_t<View<const T, 3, 
 }
 
 /// P L P R P of the Monarch Mixer paper, in general P_(b,n) L P_(b,n)^T R P_(b,n): ours with a permuted input. The
-/// listing of that paper names the factor that meets the input first L: there, exchange the two arguments.
+/// listing of that paper names the factor that meets the input first L: there, exchange the two arguments. The way back
+/// is reference_weights of monarch(): w2 is L, w1 is R.
 ///
 /// Shapes, Errors   as monarch_from_plpr
 template <Element T, Backend B>

@@ -6,7 +6,7 @@ namespace m2 {
 
 /// What every matrix has in common that is given by its products instead of its elements. A class that derives from
 /// LinearMap<itself> has value_type, backend_type, rows(), cols() and multiply(be, x, y), y(b, :) = A x(b, :). It gets
-/// its dense form here, and `A * X` for Eigen matrices in monarch/eigen.hpp.
+/// its dense form here, and `A * X` for Eigen matrices in m2/transforms.hpp.
 template <class Derived>
 class LinearMap {
  public:
@@ -25,7 +25,7 @@ class LinearMap {
     return dense;
   }
 
-  /// The same matrix as an Eigen matrix; Cpu only.
+  /// The same matrix as an Eigen matrix; Cpu only, with m2/transforms.hpp.
   template <class Self = Derived>
   auto to_dense() const {
     return eigen_dense(static_cast<const Self&>(*this));  // found by argument-dependent lookup: monarch/eigen.hpp

@@ -70,7 +70,8 @@ class PermutedMonarch : public LinearMap<PermutedMonarch<Order, T, B>> {
   /// Writes   dx (overwritten), dm (accumulated); dx must not overlap x or dy
   /// Errors   m2::Error if a shape does not fit
   /// Cost     monarch_multiply_vjp and two passes for each permutation, through arrays of the size of x and dy
-  void multiply_vjp(B& be, Input<T, 2, B> x, Input<T, 2, B> dy, View<T, 2, B> dx, const MonarchView<Order, T, B>& dm) const {
+  void multiply_vjp(B& be, Input<T, 2, B> x, Input<T, 2, B> dy, View<T, 2, B> dx,
+                    const MonarchView<Order, T, B>& dm) const {
     this->check("permuted Monarch vjp", x, dy);
     M2_REQUIRE(dx.extents() == x.extents(), "permuted Monarch vjp: x is ", x.extents(), ", dx is ", dx.extents());
     const Index batch = x.extent(0);
