@@ -4,6 +4,16 @@
 
 namespace m2 {
 
+namespace detail {
+
+/// Ones on the diagonal.
+template <class T, Backend B>
+void fill_diagonal(B& be, View<T, 2, B> a) {
+  be.for_each(a.extent(0), [=] M2_HD(Index i) { a(i, i) = T(1); });
+}
+
+}  // namespace detail
+
 /// What every matrix has in common that is given by its products instead of its elements. A class that derives from
 /// LinearMap<itself> has value_type, backend_type, rows(), cols() and multiply(be, x, y), y(b, :) = A x(b, :). It gets
 /// its dense form here, and `A * X` for Eigen matrices in m2/transforms.hpp.
@@ -18,8 +28,7 @@ class LinearMap {
     using T = typename Derived::value_type;
     const Derived& self = static_cast<const Derived&>(*this);
     Tensor<T, 2, B> identity(be, {self.cols(), self.cols()}), dense(be, {self.rows(), self.cols()});
-    const View<T, 2, B> ones = identity.view();
-    be.for_each(self.cols(), [=] M2_HD(Index i) { ones(i, i) = T(1); });
+    detail::fill_diagonal(be, identity.view());
     self.multiply(be, identity.view(), dense.view().transpose(0, 1));
     be.synchronize();
     return dense;
