@@ -21,6 +21,10 @@ template <int Order, Element T, Backend B = Cpu>
 class PermutedMonarch;
 template <int Order, ComplexScalar T, Backend B = Cpu>
 class DftMatrix;
+template <int Order, Element T, Backend B = Cpu>
+class Circulant;
+template <int Order, Element T, Backend B = Cpu>
+class Toeplitz;
 
 /// Y = A X, column by column, for every matrix that is given by its products; as for a Monarch matrix.
 ///
