@@ -2,6 +2,8 @@
 
 namespace m2::detail {
 
+template void gemm_single<ComplexFloat>(StridedMatrix<const ComplexFloat>, StridedMatrix<const ComplexFloat>,
+                                        StridedMatrix<ComplexFloat>, bool);
 template void gemm_single<float>(StridedMatrix<const float>, StridedMatrix<const float>, StridedMatrix<float>, bool);
 template void gemm_single<double>(StridedMatrix<const double>, StridedMatrix<const double>, StridedMatrix<double>,
                                   bool);

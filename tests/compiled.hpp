@@ -8,6 +8,9 @@ namespace m2::detail {
 
 extern template void gemm_single<float>(StridedMatrix<const float>, StridedMatrix<const float>, StridedMatrix<float>,
                                         bool);
+using ComplexFloat = std::complex<float>;
+extern template void gemm_single<ComplexFloat>(StridedMatrix<const ComplexFloat>, StridedMatrix<const ComplexFloat>,
+                                               StridedMatrix<ComplexFloat>, bool);
 extern template void gemm_single<double>(StridedMatrix<const double>, StridedMatrix<const double>,
                                          StridedMatrix<double>, bool);
 

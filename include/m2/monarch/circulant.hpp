@@ -30,12 +30,11 @@ requires(!SixteenBit<T>) class ConvolutionMatrix : public LinearMap<Derived> {
   /// Shapes   x (batch, cols), y (batch, rows), any strides
   /// Writes   y (overwritten); must not overlap x
   /// Errors   m2::Error if a shape does not fit
-  /// Cost     for each complex row, or two real ones, two Monarch products of 8 N sum(radices) flops; two complex
-  /// arrays
-  ///          of that size for the time of the call
+  /// Cost     for each complex row, or two real ones, two Monarch products of 8 N sum(radices) flops; two
+  ///          complex arrays of its size for the time of the call
   void multiply(B& be, Input<T, 2, B> x, View<T, 2, B> y) const {
     this->check("circulant or Toeplitz", x, y);
-    convolution_.multiply(be, false, x, y);
+    convolution_.multiply(be, x, y);
   }
 
   /// The VJP of multiply: dx = A^H dy, and dg += the gradient of the generating vector, summed over the batch.
@@ -43,14 +42,13 @@ requires(!SixteenBit<T>) class ConvolutionMatrix : public LinearMap<Derived> {
   /// Shapes   x, dx (batch, cols), dy (batch, rows), dg like generator()
   /// Writes   dx (overwritten), dg (accumulated); dx must not overlap x or dy
   /// Errors   m2::Error if a shape does not fit
-  /// Cost     twice that of multiply
+  /// Cost     three Monarch products in place of the two of multiply, three complex arrays
   void multiply_vjp(B& be, Input<T, 2, B> x, Input<T, 2, B> dy, View<T, 2, B> dx, View<T, 1, B> dg) const {
     this->check("circulant or Toeplitz vjp", x, dy);
     M2_REQUIRE(dx.extents() == x.extents() && dg.extents() == generator_.extents(), "circulant or Toeplitz vjp: x is ",
                x.extents(), ", dx is ", dx.extents(), ", the generator is ", generator_.extents(), ", dg is ",
                dg.extents());
-    convolution_.generator_gradient(be, x, dy, shift_, dg);
-    convolution_.multiply(be, true, dy, dx);
+    convolution_.multiply_vjp(be, x, dy, shift_, dx, dg);
   }
 
   /// Another generating vector of the same size, after a step of training for one.

@@ -103,23 +103,25 @@ class CyclicConvolution {
     be.synchronize();
   }
 
-  /// y = C x, or C^H x.
-  void multiply(B& be, bool adjoint, View<const T, 2, B> x, View<T, 2, B> y) const {
+  /// y = C x.
+  void multiply(B& be, View<const T, 2, B> x, View<T, 2, B> y) const {
     const Index rows = complex_rows<T>(x.extent(0));
     Tensor<Complex, 1, B> a(be, {rows * size()}), b(be, {rows * size()});
     const View<Complex, 2, B> z = batch_contiguous<Complex, B>(a.data(), rows, size());
     const View<Complex, 2, B> spectra = batch_contiguous<Complex, B>(b.data(), rows, size());
     load_rows<T, B>(be, x, z);
     monarch_multiply(be, forward_.view(), z, spectra);
-    scale_spectrum<Complex, B>(be, spectrum_.view(), adjoint, spectra);
+    scale_spectrum<Complex, B>(be, spectrum_.view(), false, spectra);
     monarch_multiply(be, inverse_.view(), spectra, z);
     store_rows<T, B>(be, z, y);
     be.synchronize();
   }
 
-  /// g += the gradient of the generator: dc_t = sum_i dy_i conj(x_{i - t}), summed over the batch. Where two real rows
-  /// are one complex row, the real part of the sum is the sum of both: (a + i b) conj(c + i d) = ac + bd + i (..).
-  void generator_gradient(B& be, View<const T, 2, B> x, View<const T, 2, B> dy, Index shift, View<T, 1, B> dg) const {
+  /// dx = C^H dy, and dg += the gradient of the generator: dc_t = sum_i dy_i conj(x_{i - t}), summed over the batch.
+  /// Where two real rows are one complex row, the real part of the sum is the sum of both: (a + i b) conj(c + i d) = ac
+  /// + bd + i (..).
+  void multiply_vjp(B& be, View<const T, 2, B> x, View<const T, 2, B> dy, Index shift, View<T, 2, B> dx,
+                    View<T, 1, B> dg) const {
     const Index rows = complex_rows<T>(x.extent(0));
     Tensor<Complex, 1, B> a(be, {rows * size()}), b(be, {rows * size()}), c(be, {rows * size()});
     Tensor<Complex, 1, B> total(be, {size()}), gradient(be, {size()});
@@ -133,6 +135,9 @@ class CyclicConvolution {
     correlate_spectra<Complex, B>(be, dy_spectra, x_spectra, total.view());
     monarch_multiply(be, inverse_.view(), one_row(std::as_const(total)), one_row(gradient));
     accumulate_cyclic<T, B>(be, gradient.view(), shift, dg);
+    scale_spectrum<Complex, B>(be, spectrum_.view(), true, dy_spectra);
+    monarch_multiply(be, inverse_.view(), dy_spectra, z);
+    store_rows<T, B>(be, z, dx);
     be.synchronize();
   }
 
