@@ -19,9 +19,9 @@ PolynomialBasis<Order, T> random_basis(const std::array<Index, static_cast<std::
       for (Index degree = 0; degree < basis.radix(a); ++degree)
         for (Index column = 0; column < basis.radix(a); ++column) {
           if (column > degree && blocks == Blocks::lower_triangular) continue;
-          const T sign = rng.uniform(T{0}, T{1}) < T{0.5} ? T{-1} : T{1};
-          basis.coefficient(a, c, degree, column) =
-              sign * (degree == column ? rng.uniform(T{0.6}, T{1.4}) : rng.uniform(T{0.1}, T{0.3}));
+          const double sign = rng.uniform<double>() < 0.5 ? -1 : 1;
+          const double size = degree == column ? rng.uniform(0.6, 1.4) : rng.uniform(0.1, 0.3);
+          basis.coefficient(a, c, degree, column) = static_cast<T>(sign * size);
         }
   return basis;
 }
