@@ -1,6 +1,7 @@
 #pragma once
 
 /// Everything on the CPU. The io layer takes part where its one dependency, nlohmann-json, is installed.
+#include "m2/causal.hpp"
 #include "m2/conv.hpp"
 #include "m2/mixer.hpp"
 #include "m2/models.hpp"

@@ -297,7 +297,7 @@ TEMPLATE_TEST_CASE("causal: a future input moves no output", "[monarch][causal]"
   B be;
   const Index length = 45;
   for (const auto engine : {ConvolutionEngine::direct, ConvolutionEngine::monarch_dft}) {
-    Problem<2, T, B> p(be, {1, length, 3}, CausalMonarchShape<2>::of_length(length), {.engine = engine}, 1, Rng(9));
+    Problem<3, T, B> p(be, {1, length, 3}, CausalMonarchShape<3>::of_length(length), {.engine = engine}, 1, Rng(9));
     p.forward(be);
     const std::vector<double> before = to_host(p.y.view());
     for (const Index t : {Index{1}, Index{17}, length - 1}) {
@@ -418,8 +418,8 @@ TEST_CASE("causal: the products cost N times the sum of the radices, sub-quadrat
     const double n = static_cast<double>(length);
     REQUIRE(cost(causal_radices<1>(length)) == n * n);
     REQUIRE(cost(causal_radices<2>(length)) <= 2.01 * std::pow(n, 1.5));
-    REQUIRE(cost(causal_radices<3>(length)) <= 3.1 * std::pow(n, 4.0 / 3));
-    REQUIRE(cost(causal_radices<4>(length)) <= 4.2 * std::pow(n, 1.25));
+    REQUIRE(cost(causal_radices<3>(length)) <= 3.2 * std::pow(n, 4.0 / 3));
+    REQUIRE(cost(causal_radices<4>(length)) <= 4.5 * std::pow(n, 1.25));
   }
 }
 
@@ -432,13 +432,13 @@ TEST_CASE("causal: errors name the shapes", "[monarch][causal]") {
   require_error([] { Shape({Index{1} << 31, Index{1} << 31}); }, {"does not fit 64 bits"});
   require_error([] { causal_radices<2>(0); }, {"causal_radices", "[1, 2^40]"});
   const Shape shape({4, 4}, 15, 9);
-  using Plan = CausalMonarch<2, float, Cpu>;
+  using Plan = CausalMonarch<2, double, Cpu>;
   require_error([&] { Plan(be, {2, 16, 4}, shape); }, {"(2, 16, 4)", "[1, 15]"});
   require_error([&] { Plan(be, {2, 15, 4}, shape, {.heads = 3}); }, {"(2, 15, 4)", "3 heads"});
-  std::vector<float> odd(static_cast<std::size_t>(shape.coefficient_count() + 1));
-  require_error([&] { shape.write_identity(std::span<float>(odd)); }, {"no multiple"});
-  Problem<2, float, Cpu> p(be, {2, 15, 4}, shape, {}, 1, Rng(1)), q(be, {2, 14, 4}, shape, {}, 1, Rng(1));
-  Problem<2, float, Cpu> two(be, {2, 15, 4}, shape, {.heads = 2}, 1, Rng(1));
+  std::vector<double> odd(static_cast<std::size_t>(shape.coefficient_count() + 1));
+  require_error([&] { shape.write_identity(std::span<double>(odd)); }, {"no multiple"});
+  Problem<2, double, Cpu> p(be, {2, 15, 4}, shape, {}, 1, Rng(1)), q(be, {2, 14, 4}, shape, {}, 1, Rng(1));
+  Problem<2, double, Cpu> two(be, {2, 15, 4}, shape, {.heads = 2}, 1, Rng(1));
   const auto u = p.u.view(), y = p.y.view();
   const auto k = p.k.view();
   const auto c = p.coefficients.view();

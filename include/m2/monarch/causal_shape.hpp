@@ -12,15 +12,15 @@ namespace m2 {
 
 namespace detail {
 
-/// The cheapest radices of `digits` digits, from `digit` on to the top digit 0, for a length: N sum of r_a. The lower
-/// digits are tried from half to twice the balanced radix in descending order of digits.
+/// Tries all lower digits, from `digit` on to the top digit 0, between half and twice the balanced radix, lowest
+/// smallest. The cost is N sum of r_a, each r_a rounded up to a multiple of 4 as in the rows of products of blocks.
 template <std::size_t Order>
 void search_radices(Index length, std::size_t digit, Index weight, std::array<Index, Order>& radices,
                     std::array<Index, Order>& best, double& best_cost) {
   if (digit == 0) {
     radices[0] = ceil_divide(length, weight);
     double size = 1, sum = 0;
-    for (const Index r : radices) size *= static_cast<double>(r), sum += static_cast<double>(r);
+    for (const Index r : radices) size *= static_cast<double>(r), sum += static_cast<double>((r + 3) / 4 * 4);
     if (size * sum < best_cost) best = radices, best_cost = size * sum;
     return;
   }
@@ -35,7 +35,7 @@ void search_radices(Index length, std::size_t digit, Index weight, std::array<In
 }  // namespace detail
 
 /// The radices r_0, .., r_{p-1}, the top digit first, of an order-p triangular product for a length: N = r_0 .. r_{p-1}
-/// >= length with the least work, N sum of r_a.
+/// >= length with the least work, N sum of r_a, where a radix counts as the next multiple of 4.
 ///
 /// Errors   m2::Error if the length is not in [1, 2^40]
 template <int Order>

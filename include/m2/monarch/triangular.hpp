@@ -111,10 +111,11 @@ void unpack_triangles(B& be, const TriangularShape<Order>& shape, FactorOrder or
     const FactorShape factor = m.shape.factor(f);
     const Index triangle = shape.triangle(a), offset = shape.offset(a);
     T* const weights = m.factors[static_cast<std::size_t>(f)];
-    be.for_each(factor.weight_count(), [=] M2_HD(Index i) {
-      const Index column = i % factor.in, row = i / factor.in % factor.in,
-                  c = i / (factor.in * factor.in) % factor.inner;
-      weights[i] = column <= row ? coefficients(offset + c * triangle + row * (row + 1) / 2 + column) : T{0};
+    be.for_rows(factor.blocks() * factor.in, factor.in, [=] M2_HD(Index which, const typename B::Team& team) {
+      const Index row = which % factor.in, c = which / factor.in % factor.inner;
+      const Index start = offset + c * triangle + row * (row + 1) / 2;
+      T* const to = weights + which * factor.in;
+      team.each([=](Index column) { to[column] = column <= row ? coefficients(start + column) : T{0}; });
     });
   }
 }
@@ -133,14 +134,17 @@ void unpack_triangles_vjp(B& be, const TriangularShape<Order>& shape, FactorOrde
     const int f = order == FactorOrder::top_first ? a : Order - 1 - a;
     const FactorShape factor = dm.shape.factor(f);
     const Index triangle = shape.triangle(a), offset = shape.offset(a);
-    const Index block = factor.in * factor.in, step = factor.inner * block;
+    const Index rows = factor.inner * factor.in;
     const T* const weights = dm.factors[static_cast<std::size_t>(f)];
-    be.for_each(step, [=] M2_HD(Index i) {
-      const Index column = i % factor.in, row = i / factor.in % factor.in, c = i / block;
-      if (column > row) return;
-      T sum = 0;
-      for (Index o = 0; o < factor.outer; ++o) sum += weights[o * step + i];
-      dcoefficients(offset + c * triangle + row * (row + 1) / 2 + column) += sum;
+    be.for_rows(rows, factor.in, [=] M2_HD(Index which, const typename B::Team& team) {
+      const Index row = which % factor.in, c = which / factor.in;
+      const Index start = offset + c * triangle + row * (row + 1) / 2;
+      for (Index o = 0; o < factor.outer; ++o) {
+        const T* const from = weights + (o * rows + which) * factor.in;
+        team.each([=](Index column) {
+          if (column <= row) dcoefficients(start + column) += from[column];
+        });
+      }
     });
   }
 }
