@@ -5,6 +5,7 @@
 #include "m2/monarch/causal_form.hpp"
 #include "m2/monarch/long_convolution.hpp"
 #include "m2/monarch/triangular.hpp"
+#include "m2/ops/elementwise.hpp"
 
 namespace m2 {
 
@@ -120,7 +121,7 @@ class CausalMonarch {
     const View<T, 3, B> da = da_.view().slice(0, 0, batch), dh = dh_.view().slice(0, 0, batch);
     for (Index head = 0; head < heads_; ++head)
       multiply_vjp(be, Part::output, head, coefficients, of(h, head), of(dy, head), of(dh, head), dcoefficients);
-    zero(be, db_.data(), db_.size());
+    fill(be, T{0}, db_.view());
     convolution_.backward(be, a, cache.b.cview(), {}, skip, dh, da, db_.view(), {}, dskip);
     for (Index head = 0; head < heads_; ++head) {
       multiply_vjp(be, Part::input, head, coefficients, of(u, head), of(View<const T, 3, B>(da), head), of(du, head),
@@ -128,10 +129,7 @@ class CausalMonarch {
       multiply_vjp(be, Part::kernel, head, coefficients, one(k, head), one(kernel_out(db_.cview()), head),
                    one(dk_.view(), head), dcoefficients);
     }
-    const View<const T, 2, B> product = dk_.cview();
-    const Index channels = dk.extent(1);
-    be.for_each(dk.size(),
-                [=] M2_HD(Index i) { dk(i / channels, i % channels) += product(i / channels, i % channels); });
+    accumulate(be, dk_.cview(), dk);
   }
 
   /// T, y = T u, of every channel, computed from its definition in double precision on the host: the oracle of forward.
@@ -208,14 +206,11 @@ class CausalMonarch {
   void multiply_vjp(B& be, Part part, Index head, View<const T, 2, B> coefficients, View<const T, 3, B> x,
                     View<const T, 3, B> dy, View<T, 3, B> dx, View<T, 2, B> dcoefficients) {
     const MonarchView<Order, T, B> m = unpacked(be, part, head, coefficients), dm = matrix(dweights_, part);
-    zero(be, dweights_.data(), m.shape.parameter_count());
+    fill(be, T{0}, dweights_.view().slice(0, 0, m.shape.parameter_count()));
     for (Index sample = 0; sample < x.extent(0); ++sample)
       monarch_multiply_vjp(be, m, x.select(0, sample).transpose(0, 1), dy.select(0, sample).transpose(0, 1),
                            dx.select(0, sample).transpose(0, 1), dm);
     unpack_triangles_vjp(be, triangles_of(part), order_of(part), dm, triangles_in(dcoefficients, part, head));
-  }
-  static void zero(B& be, T* data, Index n) {
-    be.for_each(n, [=] M2_HD(Index i) { data[i] = T{0}; });
   }
 
   void check_coefficients(const char* op, View<const T, 2, B> coefficients) const {

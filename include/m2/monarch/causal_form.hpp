@@ -5,6 +5,7 @@
 
 #include "m2/monarch/causal_shape.hpp"
 #include "m2/monarch/polynomial.hpp"
+#include "m2/ops/elementwise.hpp"
 
 /// What a CausalMonarch is: its three polynomial bases, the complex Monarch matrices of the papers, and the dense
 /// matrix. For tests, documentation and small sizes.
@@ -14,11 +15,10 @@ namespace detail {
 
 template <Scalar T, Backend B>
 std::vector<T> download_strided(B& be, View<const T, 1, B> from) {
-  Tensor<T, 1, B> copy(be, from.extents());
-  T* const to = copy.data();
-  be.for_each(from.size(), [=] M2_HD(Index i) { to[i] = from(i); });
+  Tensor<T, 1, B> contiguous(be, from.extents());
+  m2::copy(be, from, contiguous.view());
   std::vector<T> host(static_cast<std::size_t>(from.size()));
-  be.download(copy.data(), host.data(), from.size());
+  be.download(contiguous.data(), host.data(), from.size());
   return host;
 }
 
