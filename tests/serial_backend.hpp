@@ -45,6 +45,7 @@ class Serial {
 
   template <class T>
   Buffer<T> allocate(Index n) const {
+    m2::detail::checked_bytes("allocate", n, sizeof(T));
     return Buffer<T>(n);
   }
   template <class T>

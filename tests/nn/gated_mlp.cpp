@@ -46,4 +46,6 @@ TEST_CASE("GatedMlp has its gradients for every kind of mixing, and under dropou
 TEST_CASE("GatedMlp names both shapes when they do not fit", "[nn]") {
   GatedMlp<double, Cpu> mlp(4, {.blocks = 2});
   require_shape_errors(mlp, {2, 3, 4}, {2, 3, 6}, {"(2, 3, 6)", "32 x 4"});
+  require_error([] { GatedMlp<float, Cpu>(Index{1} << 62); }, {"gated_mlp", "4 x 4611686018427387904"});
+  require_error([] { GatedMlp<float, Cpu>(4, {.inner = Index{1} << 62}); }, {"gated_mlp", "2 x 4611686018427387904"});
 }

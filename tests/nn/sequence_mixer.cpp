@@ -54,4 +54,6 @@ TEST_CASE("SequenceMixer names both shapes when they do not fit", "[nn]") {
   SequenceMixer<double, Cpu> mixer(4, {.max_length = 8, .filter = {.width = 4}});
   require_shape_errors(mixer, {2, 8, 4}, {2, 8, 6}, {"sequence_mixer", "(2, 8, 6)", "8, 4)"});
   require_shape_errors(mixer, {2, 8, 4}, {2, 9, 4}, {"sequence_mixer", "(2, 9, 4)", "8, 4)"});
+  require_error([] { SequenceMixer<float, Cpu>(Index{1} << 62, {.max_length = 8}); },
+                {"sequence_mixer", "3 x 4611686018427387904"});
 }

@@ -31,7 +31,8 @@ struct RowProbe {
 /// The closed list of what a backend provides. Every op, module and model of m2 is written on these functions; the
 /// Monarch multiply and the long convolution may have kernels of their own beside them.
 ///
-/// allocate<T>(n)             a Buffer<T>: owns n zeroed elements, movable, data()
+/// allocate<T>(n)             a Buffer<T>: owns n zeroed elements, movable, data(); m2::Error if n < 0 or
+///                            above 2^62 bytes
 /// upload(host, device, n)    copies n elements from host memory (asynchronous where the backend is)
 /// download(device, host, n)  copies n elements to host memory, complete on return
 /// synchronize()              returns when all work asked for is done

@@ -13,6 +13,8 @@ namespace m2 {
 ///
 /// So a factor is block-diagonal up to the permutations that these strides stand for; no data is ever permuted. The
 /// weights lie contiguously as (outer, inner, out, in).
+///
+/// MonarchShape checks that extents are positive and that every size below fits an Index.
 struct FactorShape {
   Index outer = 1, in = 1, out = 1, inner = 1;
 

@@ -6,6 +6,8 @@ namespace m2 {
 
 /// An array that owns its memory on a backend: contiguous, the last dimension fastest, move-only. Elements start at
 /// zero.
+///
+/// Errors   m2::Error if an extent is negative, or the elements are more than 2^62 bytes
 template <class T, int Rank, class Backend>
 class Tensor {
  public:
@@ -27,15 +29,11 @@ class Tensor {
 
  private:
   static Index checked_count(const Extents<Rank>& extents) {
-    Index count = 1;
-    for (const Index extent : extents) {
-      M2_REQUIRE(extent >= 0, "tensor: extents ", extents, " are negative");
-      M2_REQUIRE(extent == 0 || count <= max_elements / extent, "tensor: extents ", extents, " are too large");
-      count *= extent;
-    }
+    const Index count = detail::checked_count("tensor", extents);
+    M2_REQUIRE(count <= (Index{1} << 62) / static_cast<Index>(sizeof(T)), "tensor: extents ", extents,
+               " are too large, 2^62 bytes are possible");
     return count;
   }
-  static constexpr Index max_elements = (Index{1} << 62) / static_cast<Index>(sizeof(T));
 
   Extents<Rank> extents_{};
   typename Backend::template Buffer<T> buffer_;

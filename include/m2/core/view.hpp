@@ -5,14 +5,18 @@
 #include <type_traits>
 #include <utility>
 
+#include "m2/core/checked_size.hpp"
 #include "m2/core/error.hpp"
 #include "m2/core/index.hpp"
 
 namespace m2 {
 
 /// Strides, in elements, of a dense array with the last dimension contiguous.
+///
+/// Errors   m2::Error if an extent is negative or the product of the extents does not fit an Index
 template <int Rank>
 constexpr Extents<Rank> contiguous_strides(const Extents<Rank>& extents) {
+  detail::checked_count("view", extents);
   Extents<Rank> strides{};
   Index step = 1;
   for (int d = Rank - 1; d >= 0; --d) {
@@ -23,11 +27,11 @@ constexpr Extents<Rank> contiguous_strides(const Extents<Rank>& extents) {
 }
 
 /// The number of elements of an array with these extents.
+///
+/// Errors   m2::Error if an extent is negative or the product of the extents does not fit an Index
 template <std::size_t N>
 constexpr Index element_count(const std::array<Index, N>& extents) {
-  Index count = 1;
-  for (const Index extent : extents) count *= extent;
-  return count;
+  return detail::checked_count("element_count", extents);
 }
 
 /// A strided window onto memory of one backend: a pointer, extents and strides in elements. It owns nothing, is
@@ -68,10 +72,18 @@ class View {
   M2_HD constexpr Index extent(int d) const { return extents_[static_cast<std::size_t>(d)]; }
   M2_HD constexpr Index stride(int d) const { return strides_[static_cast<std::size_t>(d)]; }
 
+  /// The number of elements.
+  ///
+  /// Errors   on the host, m2::Error if it does not fit an Index, as a view that repeats elements by strides of 0 can
+  /// have
   M2_HD constexpr Index size() const {
+#ifdef __CUDA_ARCH__
     Index count = 1;
     for (int d = 0; d < Rank; ++d) count *= extent(d);
     return count;
+#else
+    return detail::checked_count("view", extents_);
+#endif
   }
 
   /// True when the elements lie without gaps, the last dimension fastest.
@@ -79,7 +91,7 @@ class View {
     Index step = 1;
     for (int d = Rank - 1; d >= 0; --d) {
       if (extent(d) != 1 && stride(d) != step) return false;
-      step *= extent(d);
+      step = detail::checked_product("view", step, extent(d));
     }
     return true;
   }
@@ -132,7 +144,7 @@ class View {
       strides[static_cast<std::size_t>(to)] = stride(from);
       if (from != d) continue;
       extents[static_cast<std::size_t>(to)] = extent(d) / inner;
-      strides[static_cast<std::size_t>(to)] = stride(d) * inner;
+      strides[static_cast<std::size_t>(to)] = detail::checked_product("split", stride(d), inner);
       extents[static_cast<std::size_t>(++to)] = inner;
       strides[static_cast<std::size_t>(to)] = stride(d);
     }
@@ -143,13 +155,14 @@ class View {
   constexpr View<T, (Rank > 1 ? Rank - 1 : 1), Backend> merge(int d) const requires(Rank > 1) {
     const bool inner_single = extent(d + 1) == 1;
     const bool outer_single = extent(d) == 1;
-    M2_REQUIRE(inner_single || outer_single || size() == 0 || stride(d) == stride(d + 1) * extent(d + 1),
+    M2_REQUIRE(inner_single || outer_single || size() == 0 ||
+                   stride(d) == detail::checked_product("merge", stride(d + 1), extent(d + 1)),
                "merge: dimensions ", d, " and ", d + 1, " of ", extents_, " with strides ", strides_,
                " are not one run of memory");
     Extents<Rank - 1> extents{}, strides{};
     for (int from = 0, to = 0; from < Rank; ++from, ++to) {
       if (from == d) {
-        extents[static_cast<std::size_t>(to)] = extent(d) * extent(d + 1);
+        extents[static_cast<std::size_t>(to)] = detail::checked_product("merge", extent(d), extent(d + 1));
         strides[static_cast<std::size_t>(to)] = inner_single ? stride(d) : stride(d + 1);
         ++from;
       } else {

@@ -117,16 +117,18 @@ inline Index smooth_size(Index at_least) {
 
 /// The factors of a DFT with given radices, first applied first, and their twiddles, computed in double.
 ///
-/// Errors   m2::Error if a radix is not one of 2, 3, 4, 5, 7, 8
+/// Errors   m2::Error if a radix is not one of 2, 3, 4, 5, 7, 8, or their product does not fit an Index
 inline DftPlan dft_plan(const std::vector<int>& radices) {
   DftPlan plan;
   for (const int radix : radices) {
     M2_REQUIRE(std::isfinite(detail::dft_stage_cost(radix)), "dft: the radix ", radix,
                " is not one of 2, 3, 4, 5, 7, 8");
-    plan.size *= radix;
+    plan.size = detail::checked_product("dft", plan.size, radix);
   }
   Index blocks = 1, offset = 0;
-  std::vector<Index> frequencies{0};  // E_{a+1} of each block
+  const std::size_t bytes = detail::checked_bytes("dft", plan.size, 2 * sizeof(double));
+  plan.twiddles.reserve(bytes / sizeof(double));  // what does not fit memory fails here, not after filling it
+  std::vector<Index> frequencies{0};              // E_{a+1} of each block
   for (const int radix : radices) {
     plan.stages.push_back({radix, plan.size / (blocks * radix), blocks, offset});
     std::vector<Index> next;

@@ -52,10 +52,15 @@ class LongConvolution {
 
   /// Plans for activations of these extents, (batch, length, channels).
   ///
-  /// Errors   m2::Error if length < 1, or batch or channels < 0
+  /// Errors   m2::Error if length is not in [1, 2^39], batch or channels are negative, or the activations are more than
+  ///          2^62 bytes
   LongConvolution(B& be, const Extents<3>& extents, LongConvolutionOptions options = {}) {
     M2_REQUIRE(extents[0] >= 0 && extents[1] >= 1 && extents[2] >= 0, "long_convolution: (batch, length, channels) is ",
                extents, ", the length must be at least 1");
+    M2_REQUIRE(extents[1] <= Index{1} << 39, "long_convolution: (batch, length, channels) is ", extents,
+               ", a length up to 2^39 is possible");
+    detail::checked_count("long_convolution", extents);
+    detail::checked_bytes("long_convolution", element_count(extents), sizeof(T));
     shape_ = {extents[0], extents[1], extents[2], options.bidirectional, true, 0};
     shape_.direct =
         options.engine == ConvolutionEngine::direct ||

@@ -168,7 +168,8 @@ void monarch_multiply(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> x
     monarch_multiply(be, weights.view(), from.view(), to.view());
     detail::copy_cast<T, float, B>(be, to.view(), y);
   } else {
-    Tensor<T, 1, B> from(be, {m.shape.widest() * batch}), to(be, {m.shape.widest() * batch});
+    const Extents<2> widest{m.shape.widest(), batch};
+    Tensor<T, 2, B> from(be, widest), to(be, widest);
     detail::load_padded<T, B>(be, x, from.data(), m.shape.padded_in());
     for (int f = 0; f < Order; ++f) {
       detail::apply_factor<T, B>(be, m.shape.factor(f), read.factor(f), from.data(), to.data(), batch);
@@ -209,8 +210,8 @@ void monarch_multiply_vjp(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, 
     detail::copy_cast<T, float, B>(be, dfrom.view(), dx);
     gradient.round_to(be, dm);
   } else {
-    const Index step = m.shape.widest() * batch;
-    Tensor<T, 1, B> memory(be, {step * (Order + 2)});
+    const Index step = detail::checked_product("monarch_multiply_vjp", m.shape.widest(), batch);
+    Tensor<T, 2, B> memory(be, {Order + 2, step});
     T* inputs = memory.data();
     detail::load_padded<T, B>(be, x, inputs, m.shape.padded_in());
     for (int f = 0; f + 1 < Order; ++f)

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <ostream>
 
+#include "m2/core/checked_size.hpp"
 #include "m2/core/error.hpp"
 #include "m2/core/factor_shape.hpp"
 
@@ -12,12 +13,10 @@ namespace m2 {
 
 namespace detail {
 
-/// a * b, or an error when the result does not fit an Index. Both must be positive.
-inline Index checked_product(Index a, Index b) {
+/// a * b. Both must be positive.
+inline Index shape_product(Index a, Index b) {
   M2_REQUIRE(a >= 1 && b >= 1, "monarch shape: an extent is ", std::min(a, b), ", at least 1 is needed");
-  Index product = 0;
-  M2_REQUIRE(!__builtin_mul_overflow(a, b, &product), "monarch shape: ", a, " x ", b, " does not fit 64 bits");
-  return product;
+  return checked_product("monarch shape", a, b);
 }
 
 inline Index ceil_divide(Index a, Index b) {
@@ -58,9 +57,9 @@ class MonarchShape {
     for (int f = 0; f < Order; ++f) {
       const auto digit = static_cast<std::size_t>(Order - 1 - f);
       Index outer = 1;
-      for (std::size_t d = 0; d < digit; ++d) outer = detail::checked_product(outer, in_radices[d]);
+      for (std::size_t d = 0; d < digit; ++d) outer = detail::shape_product(outer, in_radices[d]);
       factors[static_cast<std::size_t>(f)] = {outer, in_radices[digit], out_radices[digit], inner};
-      inner = detail::checked_product(inner, out_radices[digit]);
+      inner = detail::shape_product(inner, out_radices[digit]);
     }
     return MonarchShape(factors);
   }
@@ -88,12 +87,16 @@ class MonarchShape {
   }
 
   /// Any chain of factors whose sizes fit; 0 features mean the padded size.
+  ///
+  /// Errors   m2::Error if an extent is less than 1, a factor does not take what the one before gives, features are not
+  ///          in [1, padded size], or a size or the number of weights does not fit an Index
   explicit MonarchShape(const std::array<FactorShape, static_cast<std::size_t>(Order)>& factors, Index in_features = 0,
                         Index out_features = 0)
       : factors_(factors) {
-    for (const FactorShape& f : factors_) {  // every size and weight count must fit an Index
-      const Index blocks = detail::checked_product(f.outer, f.inner);
-      detail::checked_product(detail::checked_product(blocks, f.in), f.out);
+    for (const FactorShape& f : factors_) {  // every size and weight count must fit an Index, and so must their sum
+      const Index blocks = detail::shape_product(f.outer, f.inner);
+      const Index weights = detail::shape_product(detail::shape_product(blocks, f.in), f.out);
+      parameter_count_ = detail::checked_sum("monarch shape", parameter_count_, weights);
     }
     for (std::size_t f = 0; f + 1 < factors_.size(); ++f) {
       M2_REQUIRE(factors_[f].out_size() == factors_[f + 1].in_size(), "monarch shape: factor ", f, " gives ",
@@ -120,11 +123,7 @@ class MonarchShape {
     return width;
   }
 
-  Index parameter_count() const {
-    Index count = 0;
-    for (const FactorShape& f : factors_) count += f.weight_count();
-    return count;
-  }
+  Index parameter_count() const { return parameter_count_; }
 
   /// Floating-point operations of one multiply by `batch` vectors, an addition and a multiplication counting 2.
   double multiply_flops(Index batch) const {
@@ -139,7 +138,7 @@ class MonarchShape {
 
  private:
   std::array<FactorShape, static_cast<std::size_t>(Order)> factors_;
-  Index in_features_ = 0, out_features_ = 0;
+  Index in_features_ = 0, out_features_ = 0, parameter_count_ = 0;
 };
 
 }  // namespace m2

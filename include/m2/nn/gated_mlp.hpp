@@ -34,8 +34,9 @@ class GatedMlp {
   };
 
   explicit GatedMlp(Index channels, GatedMlpOptions options = {})
-      : inner_(options.inner == 0 ? 4 * channels : options.inner),
-        in_(channels, 2 * inner_, {.mixing = options.mixing, .blocks = options.blocks, .bias = false}),
+      : inner_(options.inner == 0 ? detail::checked_product("gated_mlp", 4, channels) : options.inner),
+        in_(channels, detail::checked_product("gated_mlp", 2, inner_),
+            {.mixing = options.mixing, .blocks = options.blocks, .bias = false}),
         out_(inner_, channels, {.mixing = options.mixing, .blocks = options.blocks}),
         dropout_(options.dropout) {}
 

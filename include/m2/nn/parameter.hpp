@@ -152,7 +152,7 @@ class ParameterStore {
   ParameterStore(B& be, M& module, std::uint64_t seed) {
     for_each_parameter<T, B>(module, [&](const std::string& name, Parameter<T, B>& parameter) {
       entries_.push_back({name, offset_, parameter.size(), parameter.shape(), parameter.options()});
-      offset_ += padded(parameter.size());
+      offset_ = detail::checked_sum("parameter store", offset_, padded(parameter.size()));
     });
     values_ = Tensor<T, 1, B>(be, {offset_});
     gradients_ = Tensor<T, 1, B>(be, {offset_});

@@ -111,10 +111,11 @@ class SequenceMixer {
   SequenceMixer(Index channels, SequenceMixerOptions options)
       : channels_(channels),
         options_(options),
-        in_(channels, 3 * channels, {.deviation = options.deviation}),
+        in_(channels, projected(channels), {.deviation = options.deviation}),
         out_(channels, channels, {.deviation = options.deviation}),
-        short_weight_({3 * channels, taps}, uniform<T>(1.0 / std::sqrt(static_cast<double>(taps)))),
-        short_bias_({3 * channels}, uniform<T>(1.0 / std::sqrt(static_cast<double>(taps))), {.weight_decay = false}),
+        short_weight_({projected(channels), taps}, uniform<T>(1.0 / std::sqrt(static_cast<double>(taps)))),
+        short_bias_({projected(channels)}, uniform<T>(1.0 / std::sqrt(static_cast<double>(taps))),
+                    {.weight_decay = false}),
         convolution_(channels, options) {
     if (options.residual_convolution) residual_.emplace(channels, options);
   }
@@ -193,6 +194,8 @@ class SequenceMixer {
   }
 
  private:
+  static Index projected(Index channels) { return detail::checked_product("sequence_mixer", 3, channels); }
+
   /// A third of the channels: 0 is x1, 1 is x2, 2 is v.
   template <class U>
   View<U, 3, B> part(View<U, 3, B> wide, Index i) const {
