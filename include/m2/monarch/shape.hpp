@@ -13,8 +13,8 @@ namespace m2 {
 
 namespace detail {
 
-/// a * b. Both must be positive.
-inline Index shape_product(Index a, Index b) {
+/// a * b for extents of a Monarch shape: both must be positive.
+inline Index checked_product(Index a, Index b) {
   M2_REQUIRE(a >= 1 && b >= 1, "monarch shape: an extent is ", std::min(a, b), ", at least 1 is needed");
   return checked_product("monarch shape", a, b);
 }
@@ -57,9 +57,9 @@ class MonarchShape {
     for (int f = 0; f < Order; ++f) {
       const auto digit = static_cast<std::size_t>(Order - 1 - f);
       Index outer = 1;
-      for (std::size_t d = 0; d < digit; ++d) outer = detail::shape_product(outer, in_radices[d]);
+      for (std::size_t d = 0; d < digit; ++d) outer = detail::checked_product(outer, in_radices[d]);
       factors[static_cast<std::size_t>(f)] = {outer, in_radices[digit], out_radices[digit], inner};
-      inner = detail::shape_product(inner, out_radices[digit]);
+      inner = detail::checked_product(inner, out_radices[digit]);
     }
     return MonarchShape(factors);
   }
@@ -94,8 +94,8 @@ class MonarchShape {
                         Index out_features = 0)
       : factors_(factors) {
     for (const FactorShape& f : factors_) {  // every size and weight count must fit an Index, and so must their sum
-      const Index blocks = detail::shape_product(f.outer, f.inner);
-      const Index weights = detail::shape_product(detail::shape_product(blocks, f.in), f.out);
+      const Index blocks = detail::checked_product(f.outer, f.inner);
+      const Index weights = detail::checked_product(detail::checked_product(blocks, f.in), f.out);
       parameter_count_ = detail::checked_sum("monarch shape", parameter_count_, weights);
     }
     for (std::size_t f = 0; f + 1 < factors_.size(); ++f) {

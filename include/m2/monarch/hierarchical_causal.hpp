@@ -1,0 +1,274 @@
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "m2/monarch/hierarchical_causal_shape.hpp"
+#include "m2/monarch/lower_triangle.hpp"
+#include "m2/monarch/multiply.hpp"
+#include "m2/ops/elementwise.hpp"
+
+namespace m2 {
+
+/// A causal matrix without transforms: y = T u, T = T_0 + .. + T_{p-1}, real, and nothing is padded.
+///
+///   T_l[i, j] = triangle_l[i_a, j_a] (dense_l)[i, j]   for positions that agree in the digits above a = p - 1 - l,
+///               with i_a > j_a (level 0: i_a >= j_a), and 0 for all others;
+///
+/// dense_l an order-l Monarch matrix on the digits below a, triangle_l with one matrix for every value of the digits
+/// above and below a. The most significant digit in which j < i differ decides the one level that connects them: T has
+/// all pairs j <= i, and no other. What is masked is skipped, so that y[i] does not depend on u[j], j > i, by one bit,
+/// be it an infinity or NaN. T is no convolution: each position has weights of its own, shared by all channels.
+///
+/// An object is a plan: it owns workspace, for one thread at a time, and no weights. Move-only.
+///
+/// Order  number of levels, at least 1 (1: a dense triangle)
+/// T      float or double
+///
+/// Source   math.md D7; the idea of levels as in hierarchical matrices
+template <int Order, Scalar T, Backend B>
+class HierarchicalCausal {
+ public:
+  using Shape = HierarchicalCausalShape<Order>;
+
+  /// For sequences of up to `channels` channels.
+  ///
+  /// Errors   m2::Error if channels < 0
+  HierarchicalCausal(B& be, const Shape& shape, Index channels) : shape_(shape), channels_(channels) {
+    M2_REQUIRE(channels >= 0, "hierarchical_causal: ", channels, " channels are none");
+    Index widest = 0;  // the triangles of a level, unpacked
+    for (int l = 0; l < Order; ++l)
+      widest = std::max(widest, detail::checked_product("hierarchical_causal", shape.size(), shape.level(l).radix));
+    triangles_ = Tensor<T, 1, B>(be, {widest});
+    dtriangles_ = Tensor<T, 1, B>(be, {widest});
+    for (Tensor<T, 2, B>* tensor : {&z_, &dz_, &dx_})
+      *tensor = Tensor<T, 2, B>(be, {Order == 1 ? 0 : shape.size(), channels});
+  }
+
+  const Shape& shape() const { return shape_; }
+
+  /// y = T u along the sequence, T's first rows and columns if it is shorter than shape().length().
+  ///
+  /// Shapes   u, y (batch, length, channels), length and channels at most the plan's; or (batch, features), each vector
+  /// a
+  ///          sequence, batch at most the plan's channels; any strides. weights (shape().parameter_count())
+  /// Writes   y (overwritten); must not overlap u
+  /// Errors   m2::Error if a shape does not fit
+  /// Cost     2 batch channels parameter_count flops at full length, O(p^2 N^(1 + 1/p)) a sequence
+  void forward(B& be, Input<T, 3, B> u, Input<T, 1, B> weights, View<T, 3, B> y) {
+    check("hierarchical_causal", u.extents(), weights);
+    M2_REQUIRE(y.extents() == u.extents(), "hierarchical_causal: u is ", u.extents(), ", y is ", y.extents());
+    if (u.size() == 0) return;
+    fill(be, T{0}, y);
+    for_each_level([&](auto level) { add_level<level()>(be, u, weights, y); });
+  }
+  void forward(B& be, Input<T, 2, B> u, Input<T, 1, B> weights, View<T, 2, B> y) {
+    forward(be, as_sequence(u), weights, as_sequence(y));
+  }
+
+  /// The gradients of forward, from its inputs and dy: du = T^T dy. It needs no forward call before.
+  ///
+  /// Shapes   dy, du like u; dweights like weights
+  /// Writes   du (overwritten; must not overlap u or dy), dweights (accumulated)
+  /// Errors   m2::Error if a shape does not fit
+  /// Cost     three times the flops of forward and those of its dense factors, which are computed again
+  void backward(B& be, Input<T, 3, B> u, Input<T, 1, B> weights, Input<T, 3, B> dy, View<T, 3, B> du,
+                View<T, 1, B> dweights) {
+    check("hierarchical_causal_vjp", u.extents(), weights);
+    M2_REQUIRE(dy.extents() == u.extents() && du.extents() == u.extents(), "hierarchical_causal_vjp: u is ",
+               u.extents(), ", dy is ", dy.extents(), ", du is ", du.extents());
+    M2_REQUIRE(dweights.extents() == weights.extents() && dweights.is_contiguous(),
+               "hierarchical_causal_vjp: ", weights.extent(0), " weights, their gradient is ", dweights.extents());
+    if (u.size() == 0) return;
+    fill(be, T{0}, du);
+    for_each_level([&](auto level) { add_level_vjp<level()>(be, u, weights, dy, du, dweights); });
+  }
+  void backward(B& be, Input<T, 2, B> u, Input<T, 1, B> weights, Input<T, 2, B> dy, View<T, 2, B> du,
+                View<T, 1, B> dweights) {
+    backward(be, as_sequence(u), weights, as_sequence(dy), as_sequence(du), dweights);
+  }
+
+  /// T as a dense array.  // (length, length)
+  static Tensor<T, 2, B> to_dense(B& be, const Shape& shape, Input<T, 1, B> weights) {
+    const Index n = shape.length();
+    Tensor<T, 2, B> identity(be, {n, n}), dense(be, {n, n});
+    const View<T, 2, B> ones = identity.view();
+    be.for_each(n, [=] M2_HD(Index i) { ones(i, i) = T{1}; });
+    HierarchicalCausal plan(be, shape, n);
+    plan.forward(be, identity.cview(), weights, dense.view().transpose(0, 1));
+    be.synchronize();
+    return dense;
+  }
+
+ private:
+  using Level = typename Shape::Level;
+
+  /// Rows of triangles that are there in full: `groups` of them from `group` on, for the first `contexts` values of the
+  /// lower digits.
+  struct Part {
+    Index group, groups, contexts;
+    detail::RowRange rows;
+  };
+
+  template <class F>
+  static void for_each_level(F&& f) {
+    [&]<int... L>(std::integer_sequence<int, L...>) { (f(std::integral_constant<int, L>{}), ...); }
+    (std::make_integer_sequence<int, Order>{});
+  }
+
+  /// The parts that cover `length` positions from the first one of `group` on: whole groups only at level 0, where they
+  /// are many and small.
+  template <class F>
+  static void for_parts(const Level& level, Index group, Index length, F&& f) {
+    const Index span = level.radix * level.weight, whole = level.weight == 1 ? length / span : 0;
+    if (whole > 0) f(Part{group, whole, 1, {0, level.radix}});
+    length -= whole * span;
+    const Index rows = std::min(level.radix, length / level.weight);
+    if (rows > 0) f(Part{group + whole, 1, level.weight, {0, rows}});
+    if (rows < level.radix && length > rows * level.weight)  // the last row ends early
+      f(Part{group + whole, 1, length - rows * level.weight, {rows, rows + 1}});
+  }
+
+  /// Positions as (groups, contexts, digit, channels) of a level, the first of a part at position 0 of x.
+  template <class U>
+  static View<U, 4, B> digits(const Level& level, const Part& part, Index rows, View<U, 2, B> x) {
+    const Index step = x.stride(0);
+    return {x.data(),
+            {part.groups, part.contexts, rows, x.extent(1)},
+            {level.radix * level.weight * step, step, level.weight * step, x.stride(1)}};
+  }
+  template <class U>
+  static View<U, 4, B> blocks(const Level& level, const Part& part, U* triangles) {
+    const Index n = level.radix;
+    return {triangles + part.group * level.weight * n * n,
+            {part.groups, part.contexts, n, n},
+            {level.weight * n * n, n * n, n, 1}};
+  }
+
+  /// Calls f(group, its first position, its number of positions) for all groups of which a triangle has a row.
+  template <class F>
+  static void for_groups(const Level& level, Index length, F&& f) {
+    const Index span = level.radix * level.weight;
+    for (Index group = 0; group * span < length; ++group) {
+      const Index positions = std::min(span, length - group * span);
+      if (positions > level.weight) f(group, group * span, positions);  // a second value of the digit reads the first
+    }
+  }
+
+  /// The dense factors of level L for the first `values` values of its digit in a group.
+  template <int L, class U>
+  MonarchView<L, U, B> dense(Index group, Index values, View<U, 1, B> weights) const {
+    const Level& level = shape_.level(L);
+    MonarchView<L, U, B> m{shape_.template dense<L>(values), {}};
+    for (int f = 0; f < L; ++f) {
+      const Index of_group = (level.radix - 1) * level.weight * m.shape.factor(f).in;
+      m.factors[static_cast<std::size_t>(f)] =
+          weights.data() + level.factors[static_cast<std::size_t>(f)] + group * of_group;
+    }
+    return m;
+  }
+
+  template <int L>
+  void add_level(B& be, View<const T, 3, B> u, View<const T, 1, B> weights, View<T, 3, B> y) {
+    const Level& level = shape_.level(L);
+    constexpr auto diagonal = L == 0 ? detail::Diagonal::included : detail::Diagonal::excluded;
+    detail::unpack_triangles(be, level.groups * level.weight, level.radix, diagonal, weights.data() + level.triangles,
+                             triangles_.data());
+    for (Index sample = 0; sample < u.extent(0); ++sample) {
+      const View<const T, 2, B> x = u.select(0, sample);
+      const View<T, 2, B> out = y.select(0, sample);
+      const auto add = [&](Index group, View<const T, 2, B> z, View<T, 2, B> to) {
+        for_parts(level, group, to.extent(0), [&](const Part& part) {
+          const Index begin = (part.group - group) * level.radix * level.weight;
+          const Index columns = L == 0 ? part.rows.end : z.extent(0) / level.weight;
+          detail::add_triangle_product<T, B>(
+              be, part.rows, diagonal, blocks<const T>(level, part, triangles_.data()),
+              digits(level, part, columns, z.slice(0, begin, z.extent(0) - begin)),
+              digits(level, part, part.rows.end, to.slice(0, begin, to.extent(0) - begin)));
+        });
+      };
+      if constexpr (L == 0) {
+        add(0, x, out);
+      } else {
+        for_groups(level, x.extent(0), [&](Index group, Index begin, Index positions) {
+          const Index values = (positions - 1) / level.weight;
+          const View<T, 2, B> z = scratch(z_, values * level.weight, x.extent(1));
+          monarch_multiply(be, dense<L>(group, values, weights), columns(x.slice(0, begin, z.extent(0))), columns(z));
+          add(group, z, out.slice(0, begin, positions));
+        });
+      }
+    }
+  }
+
+  template <int L>
+  void add_level_vjp(B& be, View<const T, 3, B> u, View<const T, 1, B> weights, View<const T, 3, B> dy,
+                     View<T, 3, B> du, View<T, 1, B> dweights) {
+    const Level& level = shape_.level(L);
+    constexpr auto diagonal = L == 0 ? detail::Diagonal::included : detail::Diagonal::excluded;
+    detail::unpack_triangles(be, level.groups * level.weight, level.radix, diagonal, weights.data() + level.triangles,
+                             triangles_.data());
+    fill(be, T{0}, dtriangles_.view());
+    for (Index sample = 0; sample < u.extent(0); ++sample) {
+      const View<const T, 2, B> x = u.select(0, sample), dout = dy.select(0, sample);
+      const View<T, 2, B> dx = du.select(0, sample);
+      const auto add = [&](Index group, View<const T, 2, B> z, View<const T, 2, B> from, View<T, 2, B> dz) {
+        for_parts(level, group, from.extent(0), [&](const Part& part) {
+          const Index begin = (part.group - group) * level.radix * level.weight, rest = z.extent(0) - begin;
+          const Index columns = L == 0 ? part.rows.end : z.extent(0) / level.weight;
+          detail::add_triangle_product_vjp<T, B>(
+              be, part.rows, diagonal, blocks<const T>(level, part, triangles_.data()),
+              digits(level, part, columns, z.slice(0, begin, rest)),
+              digits(level, part, part.rows.end, from.slice(0, begin, from.extent(0) - begin)),
+              digits(level, part, columns, dz.slice(0, begin, rest)), blocks<T>(level, part, dtriangles_.data()));
+        });
+      };
+      if constexpr (L == 0) {
+        add(0, x, dout, dx);
+      } else {
+        for_groups(level, x.extent(0), [&](Index group, Index begin, Index positions) {
+          const Index values = (positions - 1) / level.weight, inputs = values * level.weight;
+          const View<T, 2, B> z = scratch(z_, inputs, x.extent(1)), dz = scratch(dz_, inputs, x.extent(1));
+          const View<T, 2, B> part = scratch(dx_, inputs, x.extent(1));
+          const auto m = dense<L>(group, values, weights);
+          const View<const T, 2, B> in = columns(x.slice(0, begin, inputs));
+          monarch_multiply(be, m, in, columns(z));
+          fill(be, T{0}, dz);
+          add(group, z, dout.slice(0, begin, positions), dz);
+          monarch_multiply_vjp(be, m, in, columns(dz), columns(part), dense<L>(group, values, dweights));
+          accumulate(be, part, dx.slice(0, begin, inputs));
+        });
+      }
+    }
+    detail::accumulate_triangles(be, level.groups * level.weight, level.radix, diagonal, dtriangles_.data(),
+                                 dweights.data() + level.triangles);
+  }
+
+  static View<T, 2, B> scratch(Tensor<T, 2, B>& memory, Index positions, Index channels) {
+    return {memory.data(), {positions, channels}};
+  }
+  /// Positions of one sample as features, its channels as the batch: the batch-contiguous layout.
+  template <class U>
+  static View<U, 2, B> columns(View<U, 2, B> x) {
+    return x.transpose(0, 1);
+  }
+  template <class U>
+  static View<U, 3, B> as_sequence(View<U, 2, B> x) {
+    return {x.data(), {1, x.extent(1), x.extent(0)}, {0, x.stride(1), x.stride(0)}};
+  }
+
+  void check(const char* op, const Extents<3>& u, View<const T, 1, B> weights) const {
+    M2_REQUIRE(u[1] <= shape_.length() && u[2] <= channels_, op, ": u is ", u,
+               ", the plan is for (batch, <= ", shape_.length(), ", <= ", channels_, ")");
+    M2_REQUIRE(weights.extent(0) == shape_.parameter_count() && weights.is_contiguous(), op, ": ", weights.extent(0),
+               " weights with stride ", weights.stride(0), ", ", shape_.parameter_count(),
+               " contiguous ones are needed");
+  }
+
+  Shape shape_;
+  Index channels_ = 0;
+  Tensor<T, 1, B> triangles_, dtriangles_;  // of one level, as square blocks
+  Tensor<T, 2, B> z_, dz_, dx_;             // of one group
+};
+
+}  // namespace m2
