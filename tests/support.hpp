@@ -106,8 +106,10 @@ std::vector<double> to_host(View<T, Rank, B> view) {
     if constexpr (ComplexScalar<std::remove_const_t<T>>) {
       result.push_back(static_cast<double>(element.real()));
       result.push_back(static_cast<double>(element.imag()));
-    } else {
+    } else if constexpr (Element<std::remove_const_t<T>>) {
       result.push_back(element_cast<double>(element));
+    } else {
+      result.push_back(static_cast<double>(element));  // ids
     }
   });
   return result;

@@ -161,6 +161,27 @@ TEST_CASE("Gpt learns a batch by heart", "[models]") {
   REQUIRE(model.loss(be, tokens.batch()) < 0.5 * start);
 }
 
+TEST_CASE("Gpt with causal_monarch convolutions starts with the plain loss, has its gradients and learns", "[models]") {
+  Cpu be;
+  GptOptions options = tiny();
+  options.convolution = {.kind = Convolution::causal_monarch, .order = 2, .heads = 2};
+  Tokens<Cpu> tokens(be, 7, 2, 6);
+  Gpt<double, Cpu> plain(tiny()), model(options);
+  ParameterStore<double, Cpu> plain_store(be, plain, 1), store(be, model, 1);
+  const double start = plain.loss(be, tokens.batch());
+  REQUIRE(std::abs(model.loss(be, tokens.batch()) - start) <= tolerance<double>(64, start));
+  REQUIRE(store.parameter_count() > plain_store.parameter_count());
+  AdamW<double, Cpu> optimizer(be, store, {.learning_rate = 0.01});
+  for (int step = 0; step < 150; ++step) {
+    store.zero_gradients(be);
+    model.loss_and_gradients(be, tokens.batch(), 1.0);
+    optimizer.step(be, store, 1.0, clipping_scale(gradient_norm(be, store), 1.0));
+  }
+  REQUIRE(model.loss(be, tokens.batch()) < 0.5 * start);
+  options.layers = 1;
+  require_gpt_gradients<double, Cpu>(options);
+}
+
 TEST_CASE("Gpt names both shapes when they do not fit", "[models]") {
   Cpu be;
   Gpt<float, Cpu> model(tiny());

@@ -57,3 +57,102 @@ TEST_CASE("SequenceMixer names both shapes when they do not fit", "[nn]") {
   require_error([] { SequenceMixer<float, Cpu>(Index{1} << 62, {.max_length = 8}); },
                 {"sequence_mixer", "3 x 4611686018427387904"});
 }
+
+namespace {
+
+SequenceMixerOptions causal_monarch(Index max_length, ConvolutionOptions convolution) {
+  convolution.kind = Convolution::causal_monarch;
+  return {.max_length = max_length, .filter = {.width = 3}, .convolution = convolution};
+}
+
+/// Moves the coefficients of a mixer away from the identity.
+template <class M>
+void move_coefficients(M& mixer, const std::string& name) {
+  using T = typename M::Scalar;
+  Rng rng(17);
+  auto& coefficients = parameter_named<T, typename M::Backend>(mixer, name);
+  for_every(coefficients.flat_value(), [&](T& x, Index) { x += rng.normal(T{0}, static_cast<T>(0.3)); });
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("A causal_monarch SequenceMixer starts as the plain one", "[nn]", M2_EVERY_BACKEND) {
+  using T = typename TestType::Scalar;
+  using B = typename TestType::Backend;
+  using Mixer = SequenceMixer<T, B>;
+  Mixer plain(4, {.max_length = 40, .filter = {.width = 3}});
+  ModuleRun<Mixer> expected(plain, {2, 37, 4});
+  expected.forward();
+  expected.backward();
+  const auto y = to_host(expected.y.view()), dx = to_host(expected.dx.view());
+  const double allowed = tolerance<T>(1 << 12, 1 + largest(y) + largest(dx));
+  for (const int order : {1, 2, 3, 4}) {
+    Mixer mixer(4, causal_monarch(40, {.order = order, .heads = 2}));
+    ModuleRun<Mixer> run(mixer, {2, 37, 4});
+    // Every parameter that both have starts with the same bits.
+    for_each_parameter<T, B>(plain, [&](const std::string& name, Parameter<T, B>& parameter) {
+      INFO("parameter " << name);
+      REQUIRE(to_host(parameter.flat_value()) == to_host(parameter_named<T, B>(mixer, name).flat_value()));
+    });
+    run.forward();
+    run.backward();
+    require_close(to_host(run.y.view()), y, allowed);
+    require_close(to_host(run.dx.view()), dx, allowed);
+    move_coefficients(mixer, "convolution.coefficients");
+    run.forward();
+    REQUIRE(LargestDifference(to_host(run.y.view()), y).worst > 1000 * allowed);
+  }
+}
+
+TEST_CASE("A causal_monarch SequenceMixer has its gradients, at the start and away from it", "[nn]") {
+  using Mixer = SequenceMixer<double, Cpu>;
+  Mixer start(2, causal_monarch(6, {.order = 2, .radices = {3, 2}}));
+  require_module_gradients(start, {2, 5, 2});
+  SequenceMixerOptions options = causal_monarch(6, {.order = 3, .heads = 2});
+  options.residual_convolution = true;
+  Mixer mixer(4, options);
+  ModuleRun<Mixer> run(mixer, {2, 6, 4});
+  move_coefficients(mixer, "convolution.coefficients");
+  move_coefficients(mixer, "residual.coefficients");
+  run.forward();
+  run.backward();
+  const auto dy = to_host(run.dy.view());
+  const auto loss = [&] {
+    run.forward();
+    return dot(to_host(run.y.view()), dy);
+  };
+  require_gradient(run.x.view(), to_host(run.dx.view()), loss);
+  const auto gradients = run.gradients();
+  std::size_t i = 0;
+  for_each_parameter<double, Cpu>(mixer, [&](const std::string& name, auto& parameter) {
+    INFO("parameter " << name);
+    const auto begin = gradients.begin() + run.store.entries()[i++].offset;
+    require_gradient(parameter.flat_value(), std::vector<double>(begin, begin + parameter.size()), loss);
+  });
+}
+
+TEST_CASE("A causal_monarch SequenceMixer does not see the future, whatever its coefficients", "[nn]") {
+  using Mixer = SequenceMixer<double, Cpu>;
+  Mixer mixer(4, causal_monarch(90, {.order = 2}));
+  ModuleRun<Mixer> run(mixer, {1, 90, 4});
+  move_coefficients(mixer, "convolution.coefficients");
+  run.forward();
+  const auto past = to_host(run.y.view().slice(1, 0, 50));
+  const double allowed = tolerance<double>(90, 1 + largest(to_host(run.y.view())));
+  for_every(run.x.view().slice(1, 50, 40), [](double& element, Index) { element += 1; });
+  run.forward();
+  require_close(to_host(run.y.view().slice(1, 0, 50)), past, allowed);
+}
+
+TEST_CASE("A causal_monarch SequenceMixer names options that do not fit", "[nn]") {
+  const auto make = [](ConvolutionOptions convolution, bool bidirectional = false) {
+    SequenceMixerOptions options = causal_monarch(40, std::move(convolution));
+    options.bidirectional = bidirectional;
+    SequenceMixer<float, Cpu>(4, options);
+  };
+  require_error([&] { make({.order = 5}); }, {"sequence_mixer", "is 5", "1 to 4"});
+  require_error([&] { make({.order = 2, .radices = {40}}); }, {"sequence_mixer", "1 radices", "order 2"});
+  require_error([&] { make({.order = 2, .radices = {3, 4}}); }, {"causal_monarch", "length 40", "(3, 4)"});
+  require_error([&] { make({.heads = 3}); }, {"sequence_mixer", "3 heads", "4 channels"});
+  require_error([&] { make({}, true); }, {"sequence_mixer", "bidirectional"});
+}

@@ -26,6 +26,8 @@ struct GptOptions {
   double dropout = 0.0;  ///< of both branches of every block
   /// Of the long convolutions. They start smoother than the reference's (frequency 10): text is learned faster so.
   ImplicitFilterOptions filter = {.width = 32, .frequency = 1.0, .deviation = 0.05};
+  /// causal_monarch: learned triangular Monarch matrices around the long convolutions, which start as the identity.
+  ConvolutionOptions convolution = {};
   bool position_embedding = false;  ///< a learned vector for each position; the convolutions know positions without it
   bool tied_head = false;           ///< the token embedding is the output matrix, too
 };
@@ -86,12 +88,13 @@ class Gpt {
                options.channels, " channels is too wide");
     if (options.position_embedding) position_ = {{options.length, options.channels}, normal_start()};
     for (Index i = 0; i < options.layers; ++i) {
-      blocks_.emplace_back(options.channels,
-                           MixerBlockOptions{.mixer = {.max_length = options.length, .filter = options.filter},
-                                             .mlp = {.inner = options.expansion * options.channels,
-                                                     .mixing = options.channel_mixing,
-                                                     .blocks = options.blocks},
-                                             .dropout = options.dropout});
+      blocks_.emplace_back(options.channels, MixerBlockOptions{.mixer = {.max_length = options.length,
+                                                                         .filter = options.filter,
+                                                                         .convolution = options.convolution},
+                                                               .mlp = {.inner = options.expansion * options.channels,
+                                                                       .mixing = options.channel_mixing,
+                                                                       .blocks = options.blocks},
+                                                               .dropout = options.dropout});
     }
   }
 

@@ -16,6 +16,7 @@ namespace m2 {
 struct ParameterOptions {
   bool weight_decay = true;          ///< false for biases, norms and frequencies
   double learning_rate_scale = 1.0;  ///< times the schedule's learning rate
+  bool random_start = true;          ///< false: takes no random sequence; the others start as they would without it
 };
 
 /// How a parameter starts: fills host memory from a random sequence of its own.
@@ -144,7 +145,8 @@ void for_each_parameter(M& module, F&& f) {
 }
 
 /// One flat array for the values and one for the gradients of all parameters of a module, bound on construction.
-/// The store must outlive every use of the module; parameter i draws its start from stream i of the seed.
+/// The store must outlive every use of the module; parameter i of those with a random start draws from stream i of the
+/// seed.
 template <Scalar T, class B>
 class ParameterStore {
  public:
@@ -157,11 +159,13 @@ class ParameterStore {
     values_ = Tensor<T, 1, B>(be, {offset_});
     gradients_ = Tensor<T, 1, B>(be, {offset_});
     std::size_t i = 0;
+    std::uint64_t stream = 0;
     std::vector<T> host;
     for_each_parameter<T, B>(module, [&](const std::string&, Parameter<T, B>& parameter) {
-      const Entry& entry = entries_[i];
+      const Entry& entry = entries_[i++];
       parameter.bind(values_.data() + entry.offset, gradients_.data() + entry.offset);
-      Rng rng = Rng(seed).split(i++);
+      Rng rng = Rng(seed).split(stream);
+      if (entry.options.random_start) ++stream;
       host.assign(static_cast<std::size_t>(entry.size), T{});
       parameter.initializer()(std::span<T>(host), rng);
       be.upload(host.data(), parameter.flat_value().data(), entry.size);

@@ -3,8 +3,7 @@
 #include <cmath>
 #include <optional>
 
-#include "m2/monarch/long_convolution.hpp"
-#include "m2/nn/implicit_filter.hpp"
+#include "m2/nn/filtered_convolution.hpp"
 #include "m2/nn/linear.hpp"
 #include "m2/ops/elementwise.hpp"
 #include "m2/ops/short_convolution.hpp"
@@ -16,80 +15,20 @@ struct SequenceMixerOptions {
   bool bidirectional = false;            ///< false: position t sees only positions <= t
   bool residual_convolution = false;     ///< add an ungated long convolution of the input
   ImplicitFilterOptions filter = {};     ///< `bidirectional` of the mixer holds for its filters
+  ConvolutionOptions convolution = {};   ///< kind of both convolutions
   std::optional<double> deviation = {};  ///< normal start of the projections, see LinearOptions
 };
-
-namespace detail {
-
-/// A long convolution with the skip term and the implicit filter that makes its kernels.
-template <Scalar T, Backend B>
-class FilteredConvolution {
- public:
-  struct Cache {
-    typename ImplicitFilter<T, B>::Cache filter;
-    LongConvolution<T, B> convolution;
-    Tensor<T, 2, B> k, dk, k_reverse, dk_reverse;  // (length, channels); the reverse ones empty when causal
-  };
-
-  FilteredConvolution(Index channels, const SequenceMixerOptions& options)
-      : filter_(channels, options.max_length, with_direction(options)),
-        skip_({channels}, normal<T>(1.0), {.weight_decay = false}) {}
-
-  Cache make_cache(B& be, Extents<3> x) const {
-    Cache cache;
-    cache.filter = filter_.make_cache(be, x[1]);
-    cache.convolution = LongConvolution<T, B>(be, x, {.bidirectional = filter_.bidirectional()});
-    const Extents<2> extents{x[1], x[2]};
-    cache.k = Tensor<T, 2, B>(be, extents);
-    cache.dk = Tensor<T, 2, B>(be, extents);
-    if (filter_.bidirectional()) {
-      cache.k_reverse = Tensor<T, 2, B>(be, extents);
-      cache.dk_reverse = Tensor<T, 2, B>(be, extents);
-    }
-    return cache;
-  }
-
-  void forward(B& be, View<const T, 3, B> u, View<T, 3, B> y, Cache& cache) const {
-    filter_.generate(be, cache.k.view(), cache.k_reverse.view(), cache.filter);
-    cache.convolution.forward(be, u, cache.k.cview(), cache.k_reverse.cview(), skip_.template value<1>(), y);
-  }
-
-  void backward(B& be, View<const T, 3, B> u, View<const T, 3, B> dy, Cache& cache, View<T, 3, B> du) {
-    fill(be, T{0}, cache.dk.view());
-    if (filter_.bidirectional()) fill(be, T{0}, cache.dk_reverse.view());
-    cache.convolution.backward(be, u, cache.k.cview(), cache.k_reverse.cview(), skip_.template value<1>(), dy, du,
-                               cache.dk.view(), cache.dk_reverse.view(), skip_.template gradient<1>());
-    filter_.backward(be, cache.dk.cview(), cache.dk_reverse.cview(), cache.filter);
-  }
-
-  template <class Visitor>
-  void visit(Visitor&& visitor) {
-    visitor("filter", filter_);
-    visitor("skip", skip_);
-  }
-
- private:
-  static ImplicitFilterOptions with_direction(const SequenceMixerOptions& options) {
-    ImplicitFilterOptions result = options.filter;
-    result.bidirectional = options.bidirectional;
-    return result;
-  }
-
-  ImplicitFilter<T, B> filter_;
-  Parameter<T, B> skip_;
-};
-
-}  // namespace detail
 
 /// The gated sequence mixer of M2:
 ///
 ///   (x1, x2, v) = short_convolution(W_in x + b_in),   y = W_out (x2 . conv(x1 . v) [+ conv'(x)]) + b_out,
 ///
-/// conv a long convolution with skip term whose kernels come from an implicit filter, conv' (optional) another one.
+/// conv a long convolution with skip term whose kernels come from an implicit filter, conv' (optional) another one; or,
+/// by an option, the causal Monarch mixer that starts as that convolution.
 ///
 /// Shapes   x, y (batch, length, channels), length <= max_length; parameters in, short, convolution, [residual,] out
 /// Writes   y; backward: dx (overwritten), parameter gradients (accumulated)
-/// Errors   m2::Error if x has other channels or is too long
+/// Errors   m2::Error if x has other channels or is too long, or the options of the convolution do not fit
 /// Cost     8 batch length channels^2 flops for the projections, and the long convolution; the cache holds 18
 ///          channels numbers a position, and those of the convolution
 /// Source   Fu et al. 2023 (arXiv:2310.12109); m2-reference section 2.1
@@ -116,8 +55,9 @@ class SequenceMixer {
         short_weight_({projected(channels), taps}, uniform<T>(1.0 / std::sqrt(static_cast<double>(taps)))),
         short_bias_({projected(channels)}, uniform<T>(1.0 / std::sqrt(static_cast<double>(taps))),
                     {.weight_decay = false}),
-        convolution_(channels, options) {
-    if (options.residual_convolution) residual_.emplace(channels, options);
+        convolution_(channels, options.max_length, filter(options), options.convolution) {
+    if (options.residual_convolution)
+      residual_.emplace(channels, options.max_length, filter(options), options.convolution);
   }
 
   Extents<3> output_extents(Extents<3> x) const {
@@ -195,6 +135,12 @@ class SequenceMixer {
 
  private:
   static Index projected(Index channels) { return detail::checked_product("sequence_mixer", 3, channels); }
+
+  static ImplicitFilterOptions filter(const SequenceMixerOptions& options) {
+    ImplicitFilterOptions result = options.filter;
+    result.bidirectional = options.bidirectional;
+    return result;
+  }
 
   /// A third of the channels: 0 is x1, 1 is x2, 2 is v.
   template <class U>
