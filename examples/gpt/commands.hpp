@@ -14,6 +14,8 @@ struct TrainingPlan {
   // model
   m2::Index length = 256, channels = 128, layers = 4, expansion = 4, blocks = 4;
   std::string mixing = "monarch";
+  std::string sequence_mixing = "convolution";
+  m2::Index order = 2, heads = 1;  // of causal-monarch
   double dropout = 0.0;
   // training
   m2::Index batch = 16, steps = 1000, warmup = 50;
@@ -40,7 +42,7 @@ struct SampleCommand {
 
 /// The model's shape, from the plan.
 ///
-/// Errors   m2::Error if the kind of mixing is unknown or there are more than 1000 layers
+/// Errors   m2::Error if a kind of mixing or the order is unknown, or there are more than 1000 layers
 m2::GptOptions model_options(const TrainingPlan& plan);
 
 /// What a checkpoint's metadata holds.

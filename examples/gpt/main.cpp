@@ -55,6 +55,13 @@ void add_plan(PlanOptions& options) {
       .add("--mixing", &Plan::mixing,
            "channel mixing: two Monarch factors, one block-diagonal factor, or dense matrices")
       ->check(CLI::IsMember({"monarch", "block-diagonal", "dense"}));
+  options
+      .add("--sequence-mixing", &Plan::sequence_mixing,
+           "long convolution, or causal Monarch matrices that start as one and are learned")
+      ->check(CLI::IsMember({"convolution", "causal-monarch"}));
+  options.add("--order", &Plan::order, "factors of causal-monarch")->check(CLI::Range(1, 4));
+  options.add("--heads", &Plan::heads, "groups of channels with matrices of their own, for causal-monarch")
+      ->check(number);
   options.add("--dropout", &Plan::dropout, "probability of dropping a value in training")->check(fraction);
   options.add("--batch", &Plan::batch, "sequences of a step")->check(number);
   options.add("--steps", &Plan::steps, "updates in all")->check(number);

@@ -173,8 +173,9 @@ int train(const TrainCommand& command) {
     observer.on_checkpoint(state);
 
   fmt::print("text         {} bytes, the last {} held out\n", text.size(), static_cast<m2::Index>(text.size()) - begin);
-  fmt::print("model        {} parameters, {} layers of {} channels, sequences of {}, {} channel mixing\n",
-             store.parameter_count(), plan.layers, plan.channels, plan.length, plan.mixing);
+  fmt::print(
+      "model        {} parameters, {} layers of {} channels, sequences of {}, {} sequence mixing, {} channel mixing\n",
+      store.parameter_count(), plan.layers, plan.channels, plan.length, plan.sequence_mixing, plan.mixing);
   fmt::print("training     {} steps of {} bytes on {} threads, from step {}\n", plan.steps, plan.batch * plan.length,
              m2::detail::available_threads(), state.step);
 
