@@ -42,7 +42,7 @@ class HierarchicalCausal {
       widest = std::max(widest, detail::checked_product("hierarchical_causal", shape.size(), shape.level(l).radix));
     triangles_ = Tensor<T, 1, B>(be, {widest});
     dtriangles_ = Tensor<T, 1, B>(be, {widest});
-    for (Tensor<T, 2, B>* tensor : {&z_, &dz_, &dx_})
+    for (Tensor<T, 2, B>* tensor : {&in_, &z_, &dz_})
       *tensor = Tensor<T, 2, B>(be, {Order == 1 ? 0 : shape.size(), channels});
   }
 
@@ -105,9 +105,9 @@ class HierarchicalCausal {
   using Level = typename Shape::Level;
 
   /// Rows of triangles that are there in full: `groups` of them from `group` on, for the first `contexts` values of the
-  /// lower digits.
+  /// lower digits, `positions` of each group.
   struct Part {
-    Index group, groups, contexts;
+    Index group, groups, positions, contexts;
     detail::RowRange rows;
   };
 
@@ -117,27 +117,32 @@ class HierarchicalCausal {
     (std::make_integer_sequence<int, Order>{});
   }
 
-  /// The parts that cover `length` positions from the first one of `group` on: whole groups only at level 0, where they
-  /// are many and small.
+  /// Calls f(group, groups, positions of each) for the groups of a level that `length` positions fill, and for the one
+  /// that they fill in part.
   template <class F>
-  static void for_parts(const Level& level, Index group, Index length, F&& f) {
-    const Index span = level.radix * level.weight, whole = level.weight == 1 ? length / span : 0;
-    if (whole > 0) f(Part{group, whole, 1, {0, level.radix}});
-    length -= whole * span;
-    const Index rows = std::min(level.radix, length / level.weight);
-    if (rows > 0) f(Part{group + whole, 1, level.weight, {0, rows}});
-    if (rows < level.radix && length > rows * level.weight)  // the last row ends early
-      f(Part{group + whole, 1, length - rows * level.weight, {rows, rows + 1}});
+  static void for_groups(const Level& level, Index length, F&& f) {
+    const Index span = level.radix * level.weight, whole = length / span;
+    if (whole > 0) f(Index{0}, whole, span);
+    if (whole * span < length) f(whole, Index{1}, length - whole * span);
   }
 
-  /// Positions as (groups, contexts, digit, channels) of a level, the first of a part at position 0 of x.
-  template <class U>
-  static View<U, 4, B> digits(const Level& level, const Part& part, Index rows, View<U, 2, B> x) {
-    const Index step = x.stride(0);
-    return {x.data(),
-            {part.groups, part.contexts, rows, x.extent(1)},
-            {level.radix * level.weight * step, step, level.weight * step, x.stride(1)}};
+  /// Calls f(part): for a group that ends in a row, one part is that row.
+  template <class F>
+  static void for_parts(const Level& level, Index group, Index groups, Index positions, F&& f) {
+    const Index rows = positions / level.weight, rest = positions - rows * level.weight;
+    if (rows > 0) f(Part{group, groups, positions, level.weight, {0, rows}});
+    if (rest > 0) f(Part{group, groups, positions, rest, {rows, rows + 1}});
   }
+
+  /// x, which holds `positions` positions of each group, as (groups, contexts, digit, channels) of a part.
+  template <class U>
+  static View<U, 4, B> digits(const Level& level, const Part& part, Index positions, View<U, 2, B> x) {
+    const Index step = x.stride(0), rows = detail::ceil_divide(positions, level.weight);
+    return {x.data(),
+            {part.groups, part.contexts, std::min(rows, part.rows.end), x.extent(1)},
+            {positions * step, step, level.weight * step, x.stride(1)}};
+  }
+  /// The blocks of a part in the memory of a level's triangles.
   template <class U>
   static View<U, 4, B> blocks(const Level& level, const Part& part, U* triangles) {
     const Index n = level.radix;
@@ -146,21 +151,11 @@ class HierarchicalCausal {
             {level.weight * n * n, n * n, n, 1}};
   }
 
-  /// Calls f(group, its first position, its number of positions) for all groups of which a triangle has a row.
-  template <class F>
-  static void for_groups(const Level& level, Index length, F&& f) {
-    const Index span = level.radix * level.weight;
-    for (Index group = 0; group * span < length; ++group) {
-      const Index positions = std::min(span, length - group * span);
-      if (positions > level.weight) f(group, group * span, positions);  // a second value of the digit reads the first
-    }
-  }
-
-  /// The dense factors of level L for the first `values` values of its digit in a group.
+  /// The dense factors of level L, for the first `values` values of its digit in each of some groups.
   template <int L, class U>
-  MonarchView<L, U, B> dense(Index group, Index values, View<U, 1, B> weights) const {
+  MonarchView<L, U, B> dense(Index group, Index groups, Index values, View<U, 1, B> weights) const {
     const Level& level = shape_.level(L);
-    MonarchView<L, U, B> m{shape_.template dense<L>(values), {}};
+    MonarchView<L, U, B> m{shape_.template dense<L>(groups * values), {}};
     for (int f = 0; f < L; ++f) {
       const Index of_group = (level.radix - 1) * level.weight * m.shape.factor(f).in;
       m.factors[static_cast<std::size_t>(f)] =
@@ -169,36 +164,30 @@ class HierarchicalCausal {
     return m;
   }
 
+  /// The first `inputs` of every `positions` positions of x, without a copy where they are one run.
+  template <class U>
+  static View<U, 3, B> first_inputs(View<U, 2, B> x, Index groups, Index positions, Index inputs) {
+    return x.slice(0, 0, groups * positions).split(0, positions).slice(1, 0, inputs);
+  }
+
   template <int L>
   void add_level(B& be, View<const T, 3, B> u, View<const T, 1, B> weights, View<T, 3, B> y) {
     const Level& level = shape_.level(L);
     constexpr auto diagonal = L == 0 ? detail::Diagonal::included : detail::Diagonal::excluded;
     detail::unpack_triangles(be, level.groups * level.weight, level.radix, diagonal, weights.data() + level.triangles,
                              triangles_.data());
-    for (Index sample = 0; sample < u.extent(0); ++sample) {
-      const View<const T, 2, B> x = u.select(0, sample);
-      const View<T, 2, B> out = y.select(0, sample);
-      const auto add = [&](Index group, View<const T, 2, B> z, View<T, 2, B> to) {
-        for_parts(level, group, to.extent(0), [&](const Part& part) {
-          const Index begin = (part.group - group) * level.radix * level.weight;
-          const Index columns = L == 0 ? part.rows.end : z.extent(0) / level.weight;
-          detail::add_triangle_product<T, B>(
-              be, part.rows, diagonal, blocks<const T>(level, part, triangles_.data()),
-              digits(level, part, columns, z.slice(0, begin, z.extent(0) - begin)),
-              digits(level, part, part.rows.end, to.slice(0, begin, to.extent(0) - begin)));
+    for (Index sample = 0; sample < u.extent(0); ++sample)
+      for_groups(level, u.extent(1), [&](Index group, Index groups, Index positions) {
+        const View<const T, 2, B> x = from_group(level, group, u.select(0, sample));
+        const View<T, 2, B> out = from_group(level, group, y.select(0, sample));
+        const Index values = L == 0 ? positions : (positions - 1) / level.weight, inputs = values * level.weight;
+        if (inputs == 0) return;
+        const View<const T, 2, B> z = transformed<L>(be, group, groups, positions, values, x, weights);
+        for_parts(level, group, groups, positions, [&](const Part& part) {
+          detail::add_triangle_product<T, B>(be, part.rows, diagonal, blocks<const T>(level, part, triangles_.data()),
+                                             digits(level, part, inputs, z), digits(level, part, positions, out));
         });
-      };
-      if constexpr (L == 0) {
-        add(0, x, out);
-      } else {
-        for_groups(level, x.extent(0), [&](Index group, Index begin, Index positions) {
-          const Index values = (positions - 1) / level.weight;
-          const View<T, 2, B> z = scratch(z_, values * level.weight, x.extent(1));
-          monarch_multiply(be, dense<L>(group, values, weights), columns(x.slice(0, begin, z.extent(0))), columns(z));
-          add(group, z, out.slice(0, begin, positions));
-        });
-      }
-    }
+      });
   }
 
   template <int L>
@@ -209,41 +198,61 @@ class HierarchicalCausal {
     detail::unpack_triangles(be, level.groups * level.weight, level.radix, diagonal, weights.data() + level.triangles,
                              triangles_.data());
     fill(be, T{0}, dtriangles_.view());
-    for (Index sample = 0; sample < u.extent(0); ++sample) {
-      const View<const T, 2, B> x = u.select(0, sample), dout = dy.select(0, sample);
-      const View<T, 2, B> dx = du.select(0, sample);
-      const auto add = [&](Index group, View<const T, 2, B> z, View<const T, 2, B> from, View<T, 2, B> dz) {
-        for_parts(level, group, from.extent(0), [&](const Part& part) {
-          const Index begin = (part.group - group) * level.radix * level.weight, rest = z.extent(0) - begin;
-          const Index columns = L == 0 ? part.rows.end : z.extent(0) / level.weight;
+    for (Index sample = 0; sample < u.extent(0); ++sample)
+      for_groups(level, u.extent(1), [&](Index group, Index groups, Index positions) {
+        const View<const T, 2, B> x = from_group(level, group, u.select(0, sample));
+        const View<const T, 2, B> dout = from_group(level, group, dy.select(0, sample));
+        const View<T, 2, B> dx = from_group(level, group, du.select(0, sample));
+        const Index values = L == 0 ? positions : (positions - 1) / level.weight, inputs = values * level.weight;
+        if (inputs == 0) return;
+        const View<const T, 2, B> z = transformed<L>(be, group, groups, positions, values, x, weights);
+        const View<T, 2, B> dz = L == 0 ? dx : scratch(dz_, groups * inputs, x.extent(1));
+        if (L > 0) fill(be, T{0}, dz);
+        for_parts(level, group, groups, positions, [&](const Part& part) {
           detail::add_triangle_product_vjp<T, B>(
-              be, part.rows, diagonal, blocks<const T>(level, part, triangles_.data()),
-              digits(level, part, columns, z.slice(0, begin, rest)),
-              digits(level, part, part.rows.end, from.slice(0, begin, from.extent(0) - begin)),
-              digits(level, part, columns, dz.slice(0, begin, rest)), blocks<T>(level, part, dtriangles_.data()));
+              be, part.rows, diagonal, blocks<const T>(level, part, triangles_.data()), digits(level, part, inputs, z),
+              digits(level, part, positions, dout), digits(level, part, inputs, dz),
+              blocks<T>(level, part, dtriangles_.data()));
         });
-      };
-      if constexpr (L == 0) {
-        add(0, x, dout, dx);
-      } else {
-        for_groups(level, x.extent(0), [&](Index group, Index begin, Index positions) {
-          const Index values = (positions - 1) / level.weight, inputs = values * level.weight;
-          const View<T, 2, B> z = scratch(z_, inputs, x.extent(1)), dz = scratch(dz_, inputs, x.extent(1));
-          const View<T, 2, B> part = scratch(dx_, inputs, x.extent(1));
-          const auto m = dense<L>(group, values, weights);
-          const View<const T, 2, B> in = columns(x.slice(0, begin, inputs));
-          monarch_multiply(be, m, in, columns(z));
-          fill(be, T{0}, dz);
-          add(group, z, dout.slice(0, begin, positions), dz);
-          monarch_multiply_vjp(be, m, in, columns(dz), columns(part), dense<L>(group, values, dweights));
-          accumulate(be, part, dx.slice(0, begin, inputs));
-        });
-      }
-    }
+        if constexpr (L > 0) {
+          const View<const T, 2, B> in = gathered(x, groups, inputs);
+          const View<T, 2, B> din = scratch(z_, groups * inputs, x.extent(1));  // z has been read
+          monarch_multiply_vjp(be, dense<L>(group, groups, values, weights), columns(in), columns(dz), columns(din),
+                               dense<L>(group, groups, values, dweights));
+          accumulate(be, din.split(0, inputs), first_inputs(dx, groups, positions, inputs));
+        }
+      });
     detail::accumulate_triangles(be, level.groups * level.weight, level.radix, diagonal, dtriangles_.data(),
                                  dweights.data() + level.triangles);
   }
 
+  /// What the triangles of some groups read: x after the dense factors; x itself at level 0.
+  template <int L>
+  View<const T, 2, B> transformed(B& be, Index group, Index groups, Index positions, Index values,
+                                  View<const T, 2, B> x, View<const T, 1, B> weights) {
+    if constexpr (L == 0) {
+      return x;
+    } else {
+      const Index inputs = values * shape_.level(L).weight;
+      if (groups > 1)
+        copy(be, first_inputs(x, groups, positions, inputs),
+             scratch(in_, groups * inputs, x.extent(1)).split(0, inputs));
+      const View<T, 2, B> z = scratch(z_, groups * inputs, x.extent(1));
+      monarch_multiply(be, dense<L>(group, groups, values, weights), columns(gathered(x, groups, inputs)),
+                       columns(z));
+      return z;
+    }
+  }
+  /// The inputs of the dense factors as one run of positions: those of several groups have been copied.
+  View<const T, 2, B> gathered(View<const T, 2, B> x, Index groups, Index inputs) {
+    if (groups > 1) return scratch(in_, groups * inputs, x.extent(1));
+    return x.slice(0, 0, inputs);
+  }
+  template <class U>
+  static View<U, 2, B> from_group(const Level& level, Index group, View<U, 2, B> x) {
+    const Index begin = group * level.radix * level.weight;
+    return x.slice(0, begin, x.extent(0) - begin);
+  }
   static View<T, 2, B> scratch(Tensor<T, 2, B>& memory, Index positions, Index channels) {
     return {memory.data(), {positions, channels}};
   }
@@ -268,7 +277,7 @@ class HierarchicalCausal {
   Shape shape_;
   Index channels_ = 0;
   Tensor<T, 1, B> triangles_, dtriangles_;  // of one level, as square blocks
-  Tensor<T, 2, B> z_, dz_, dx_;             // of one group
+  Tensor<T, 2, B> in_, z_, dz_;             // of the groups at work: input and output of the dense factors
 };
 
 }  // namespace m2

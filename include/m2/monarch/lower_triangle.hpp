@@ -15,24 +15,54 @@ enum class Diagonal { excluded, included };
 /// Where a row of a triangle begins in memory that holds nothing but triangles, row by row.
 M2_HD constexpr Index triangle_row(Index row, Index past) { return row * (row - 1 + 2 * past) / 2; }
 
+/// A row of a triangle to or from the row of an n x n block.
+template <class T>
+struct UnpackTriangleRow {
+  const T* from;
+  T* to;
+  Index past, triangle;
+
+  template <class Team>
+  M2_HD M2_INLINE void operator()(Index at, const Team& team) const {
+    const Index n = team.width, row = at % n;
+    const T* const packed = from + at / n * triangle + triangle_row(row, past);
+    T* const square = to + at * n;
+    const Index count = row + past;
+    team.each([&](Index column) {
+      if (column < count) square[column] = packed[column];
+    });
+  }
+};
+template <class T>
+struct AccumulateTriangleRow {
+  const T* from;
+  T* to;
+  Index past, triangle;
+
+  template <class Team>
+  M2_HD M2_INLINE void operator()(Index at, const Team& team) const {
+    const Index n = team.width, row = at % n;
+    const T* const square = from + at * n;
+    T* const packed = to + at / n * triangle + triangle_row(row, past);
+    const Index count = row + past;
+    team.each([&](Index column) {
+      if (column < count) packed[column] += square[column];
+    });
+  }
+};
+
 /// Triangles, one after the other, as n x n blocks. What is above the diagonals is not written.
 template <Scalar T, Backend B>
 void unpack_triangles(B& be, Index blocks, Index n, Diagonal diagonal, const T* from, T* to) {
-  const Index past = diagonal == Diagonal::included ? 1 : 0, triangle = triangle_row(n, past);
-  be.for_each(blocks * n * n, [=] M2_HD(Index i) {
-    const Index column = i % n, row = i / n % n, block = i / (n * n);
-    if (column < row + past) to[i] = from[block * triangle + triangle_row(row, past) + column];
-  });
+  const Index past = diagonal == Diagonal::included ? 1 : 0;
+  be.for_rows(blocks * n, n, UnpackTriangleRow<T>{from, to, past, triangle_row(n, past)});
 }
 
 /// The VJP of unpack_triangles: dfrom += the lower parts of dto.
 template <Scalar T, Backend B>
 void accumulate_triangles(B& be, Index blocks, Index n, Diagonal diagonal, const T* dto, T* dfrom) {
-  const Index past = diagonal == Diagonal::included ? 1 : 0, triangle = triangle_row(n, past);
-  be.for_each(blocks * n * n, [=] M2_HD(Index i) {
-    const Index column = i % n, row = i / n % n, block = i / (n * n);
-    if (column < row + past) dfrom[block * triangle + triangle_row(row, past) + column] += dto[i];
-  });
+  const Index past = diagonal == Diagonal::included ? 1 : 0;
+  be.for_rows(blocks * n, n, AccumulateTriangleRow<T>{dto, dfrom, past, triangle_row(n, past)});
 }
 
 /// The rows of the triangles that a product uses.
