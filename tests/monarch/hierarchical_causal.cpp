@@ -182,6 +182,8 @@ TEST_CASE("HierarchicalCausal counts its weights, each of which is used once a v
   REQUIRE(HierarchicalCausalShape<2>({4, 9}).parameter_count() == 4 * 45 + 3 * 81 + 9 * 6);
   // Sub-quadratic: at N = 4096, a fiftieth of the lower triangle for order 3.
   REQUIRE(HierarchicalCausalShape<3>({16, 16, 16}).parameter_count() * 20 < 4096 * 4097 / 2);
+  REQUIRE(HierarchicalCausalShape<3>::of_length(1000).length() == 1000);
+  REQUIRE(HierarchicalCausalShape<3>::of_length(1000).size() < 1100);
 }
 
 TEMPLATE_TEST_CASE("the future of HierarchicalCausal does not reach its past by one bit", "[hierarchical]",

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <span>
 
-#include "m2/monarch/shape.hpp"
+#include "m2/monarch/causal_shape.hpp"
 #include "m2/ops/random.hpp"
 
 namespace m2 {
@@ -64,6 +64,11 @@ class HierarchicalCausalShape {
     }
   }
 
+  /// With causal_radices(length).
+  static HierarchicalCausalShape of_length(Index length) {
+    return HierarchicalCausalShape(causal_radices<Order>(length), length);
+  }
+
   Index length() const { return length_; }
   const Radices& radices() const { return radices_; }
   /// r_0 .. r_{p-1}, the length rounded up to whole values of digit 0.
@@ -79,10 +84,9 @@ class HierarchicalCausalShape {
   template <int L>
   MonarchShape<L> dense(Index values) const {
     std::array<FactorShape, static_cast<std::size_t>(L)> factors;
-    Index outer = values, inner = level(L).weight;
+    Index outer = values;
     for (std::size_t f = static_cast<std::size_t>(L); f-- > 0;) {
       const Index r = radices_[digit(f)];
-      inner /= r;
       factors[f] = {outer, r, r, level(static_cast<int>(f)).weight};
       outer *= r;
     }

@@ -1,6 +1,7 @@
 // Instantiates Monarch products, transforms, long convolutions and causal mixers as CUDA, on the smallest backend.
 #include "m2/monarch/causal.hpp"
 #include "m2/monarch/dft.hpp"
+#include "m2/monarch/hierarchical_causal.hpp"
 #include "m2/monarch/long_convolution.hpp"
 #include "m2/monarch/monarch.hpp"
 #include "m2/monarch/product.hpp"
@@ -41,6 +42,8 @@ template void algebra<2, Complex>(Serial&, m2::Monarch<2, Complex, Serial>&, m2:
 template class m2::LongConvolution<float, Serial>;
 template class m2::LongConvolution<double, Serial>;
 
+template class m2::HierarchicalCausal<1, double, Serial>;
+template class m2::HierarchicalCausal<3, float, Serial>;
 template class m2::CausalMonarch<1, double, Serial>;
 template class m2::CausalMonarch<3, float, Serial>;
 void polynomials(Serial& be, const m2::Monarch<2, Complex, Serial>& m, m2::View<Complex, 2, Serial> x) {
