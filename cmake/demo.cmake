@@ -9,7 +9,7 @@ set(build "${M2_ROOT}/build/demo")
 m2_build("${build}"
          OPTIONS -D CMAKE_BUILD_TYPE=Release -D M2_MARCH=native -D M2_BUILD_TESTS=OFF -D M2_BUILD_EXAMPLES=ON
                  -D M2_BUILD_BENCH=ON -D M2_WARNINGS_AS_ERRORS=OFF
-         TARGETS m2_gpt m2_bench_monarch)
+         TARGETS m2_gpt m2_bench)
 
 m2_run("${build}/examples/m2_gpt" train --out "${build}/gpt" --overwrite)
 m2_run("${build}/examples/m2_gpt" sample --run "${build}/gpt" --bytes 300)

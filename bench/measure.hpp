@@ -1,0 +1,88 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <functional>
+#include <limits>
+#include <utility>
+#include <vector>
+
+/// Paired measurement. The machine is shared and its clock moves, so only ratios of one run mean anything: contestants
+/// take turns in rounds, and a ratio is the median of the ratios of the rounds.
+namespace m2::bench {
+
+inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+
+/// Does its work `calls` times and returns the seconds that took.
+using Contestant = std::function<double(long calls)>;
+
+/// A contestant of this process.
+template <class F>
+Contestant contestant(F call) {
+  return [call = std::move(call)](long calls) mutable {
+    const auto start = std::chrono::steady_clock::now();
+    for (long i = 0; i < calls; ++i) call();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+}
+
+inline double median(std::vector<double> values) {
+  if (values.empty()) return not_a_number;
+  const std::size_t middle = values.size() / 2;
+  std::sort(values.begin(), values.end());
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+/// How long to measure: every contestant for at least `seconds` in each round, and at least one call.
+struct Effort {
+  int rounds = 5;
+  double seconds = 0.01;
+};
+
+/// Seconds for one call of each contestant in each round.
+class Rounds {
+ public:
+  /// A contestant that is empty is not there: its times are not numbers.
+  Rounds(const Effort& effort, const std::vector<Contestant>& contestants) : seconds_(contestants.size()) {
+    std::vector<long> calls(contestants.size(), 1);
+    bool slow = false;
+    for (std::size_t c = 0; c < contestants.size(); ++c) {
+      if (!contestants[c]) continue;
+      contestants[c](1);  // warm up: pages, working memory, packed weights
+      double once = contestants[c](1);
+      if (once < effort.seconds / 20) once = contestants[c](10) / 10;  // one call may be shorter than the clock's step
+      calls[c] = std::max(1L, std::lround(effort.seconds / std::max(once, 1e-9)));
+      slow = slow || once > 0.25;
+    }
+    for (int round = 0; round < (slow ? std::min(effort.rounds, 3) : effort.rounds); ++round)
+      for (std::size_t c = 0; c < contestants.size(); ++c) {
+        if (!contestants[c]) {
+          seconds_[c].push_back(not_a_number);
+          continue;
+        }
+        if (calls[c] > 1) contestants[c](1);  // the caches are this contestant's again
+        seconds_[c].push_back(contestants[c](calls[c]) / static_cast<double>(calls[c]));
+      }
+  }
+
+  /// The median time of one call.
+  double seconds(std::size_t c) const { return median(seconds_[c]); }
+
+  /// How many times faster contestant `a` is than contestant `b`.
+  double times_faster(std::size_t a, std::size_t b) const {
+    std::vector<double> ratios;
+    for (std::size_t round = 0; round < seconds_[a].size(); ++round)
+      ratios.push_back(seconds_[b][round] / seconds_[a][round]);
+    return median(ratios);
+  }
+
+ private:
+  std::vector<std::vector<double>> seconds_;
+};
+
+/// The compiler must believe that the memory behind a pointer is read and written here.
+inline void touch(const void* memory) { asm volatile("" : : "g"(memory) : "memory"); }
+
+}  // namespace m2::bench
