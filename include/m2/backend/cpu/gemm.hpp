@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "m2/backend/cpu/eigen_product.hpp"
 #include "m2/backend/cpu/threads.hpp"
 #include "m2/core/scalar.hpp"
 #include "m2/core/view.hpp"
@@ -64,7 +65,8 @@ void gemm_single(StridedMatrix<const T> a, StridedMatrix<const T> b, StridedMatr
       c.data, c.rows, c.cols, Eigen::OuterStride<>(c.cols == 1 ? c.rows : c.col_stride));
   if (!accumulate) out.setZero();
   if (a.cols == 0) return;
-  with_eigen(a, [&](const auto& left) { with_eigen(b, [&](const auto& right) { out.noalias() += left * right; }); });
+  with_eigen(a,
+             [&](const auto& left) { with_eigen(b, [&](const auto& right) { eigen_add_product(left, right, out); }); });
 }
 
 /// The same for 16-bit elements: copies in float, and one rounding when c is written.

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <type_traits>
-#include <vector>
 
+#include "m2/backend/cpu/scratch.hpp"
 #include "m2/backend/cpu/threads.hpp"
 
 namespace m2::detail {
@@ -89,16 +89,17 @@ void cpu_for_rows(Index rows, Index width, const F& f, Index depth) {
   parallel_parts(rows, threads, [&](Index row) { cpu_row(f, row, CpuTeam{width}); });
 }
 
+struct SumScratch;
+
 template <class F>
 double cpu_sum(Index n, const F& f) {
   constexpr Index chunk = 4096;  // fixed, so that the order of additions does not depend on the number of threads
   const Index chunks = (n + chunk - 1) / chunk;
-  std::vector<double> partial(static_cast<std::size_t>(chunks));
-  parallel_parts(chunks, n >= parallel_threshold ? available_threads() : 1, [&](Index c) {
-    partial[static_cast<std::size_t>(c)] = cpu_range_sum(f, c * chunk, std::min(n, (c + 1) * chunk));
-  });
+  double* const partial = thread_scratch<SumScratch, double>(chunks);
+  parallel_parts(chunks, n >= parallel_threshold ? available_threads() : 1,
+                 [&](Index c) { partial[c] = cpu_range_sum(f, c * chunk, std::min(n, (c + 1) * chunk)); });
   double total = 0;
-  for (const double part : partial) total += part;
+  for (Index c = 0; c < chunks; ++c) total += partial[c];
   return total;
 }
 
