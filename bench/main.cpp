@@ -60,12 +60,16 @@ int main(int argc, char** argv) {
   const Effort effort{factor > 1 ? 9 : 5, 0.01 * factor};
 
   const TorchPeer& torch = TorchPeer::get();
+  const double peak = FmaLoop<float>::flops / Rounds({5, 0.01}, {fma_peak<float>()}).seconds(0) * 1e-9;
+  add_remark("One thread unless said, float unless said; B vectors of N, in rows and in columns. FMA peak: " +
+             std::to_string(std::lround(peak)) + " GFLOP/s; beside every case it is measured anew.");
+  add_remark(
+      "Predicted: what the FMA peak, the bandwidth of the cache or memory that holds the data, and a peer's copies "
+      "leave; for FFTW what a prototype reached. Bold: what has to meet the target.");
   add_remark("PyTorch: " + torch.description() + ".");
   benchmark::AddCustomContext("openblas", OpenBlas::get().description());
   benchmark::AddCustomContext("torch", torch.description());
-  benchmark::AddCustomContext(
-      "fma_peak_GFLOP/s",
-      std::to_string(FmaLoop<float>::flops / Rounds({5, 0.01}, {fma_peak<float>()}).seconds(0) * 1e-9));
+  benchmark::AddCustomContext("fma_peak_GFLOP/s", std::to_string(peak));
 
   register_multiply_cases(effort);
   register_vjp_cases(effort);

@@ -123,7 +123,8 @@ std::string table() {
                 by_mean ? worst.c_str() : ("**" + worst + "**").c_str(), number(s.best).c_str(), met ? "yes" : "no",
                 s.cases > 1 ? s.worst_case.c_str() : "");
   }
-  for (const std::string& remark : remarks) out += "\n" + remark + "\n";
+  out += "\n";
+  for (const std::string& remark : remarks) out += "* " + remark + "\n";
   return out;
 }
 
