@@ -1,295 +1,243 @@
 #pragma once
 
-#include <algorithm>
-#include <vector>
-
-#include "m2/backend/cpu/lanes.hpp"
-#include "m2/core/butterfly.hpp"
-#include "m2/core/dft_plan.hpp"
+#include "m2/backend/cpu/dft_stages.hpp"
 
 namespace m2::detail {
 
-/// Two rows of a sequence for one register of channels: position t of row r is at data[r] + t * stride[r]. An absent
-/// second row has stride 0 and points at one register of zeros (inputs) or of scratch (outputs).
-template <class T>
-struct TileRows {
-  T* data[2];
-  Index stride[2];
-};
-
-/// Circular convolution of size M of a tile (two rows of one register of channels, packed as one complex signal) by the
-/// DFT as a Monarch product. A signal is M positions of two registers, real and imaginary parts.
+/// Circular convolution of size M of two real signals, each with a kernel of its own, by the DFT as a Monarch product.
+/// The signals are the real and the imaginary part of one complex signal z = a + i b, and so are the kernels. Their
+/// spectra are taken apart where the product needs them, from frequency e and its mirror -e:
 ///
-/// Stages act in place on ever smaller blocks, so that after a stage its blocks are independent: the whole chain
-/// (remaining stages, product of spectra, inverse stages) runs on one block after the other, each in the first-level
-/// cache. The first stage reads the rows and the last inverse stage writes them; zero padding is neither stored nor
-/// read. The last stage, the product and the first inverse stage are one pass.
+///   2 A_e = Z_e + conj Z_{-e},   2 i B_e = Z_e - conj Z_{-e}.
+///
+/// The stages leave frequencies in digit-reversed order, in which the mirror of a whole block is a block: so blocks are
+/// worked on in pairs, one pair after the other (remaining stages, product, inverse stages), in the first-level cache.
+/// The last stage, the product and the first inverse stage are one pass.
+///
+/// A prepared kernel holds A at position e and B at its mirror; where a frequency is its own mirror both are real, and
+/// are the two parts of one number. So does a gradient.
 template <class T>
-class CpuDftConvolution {
-  using V = Lanes<T>;
-  static constexpr Index lanes = V::count, step = 2 * lanes;
+class CpuDftConvolution : private CpuDftStages<T> {
+  using Stages = CpuDftStages<T>;
+  using Stages::lanes, Stages::step, Stages::size_, Stages::stages_;
+  using typename Stages::V;
+  template <int R>
+  using Registers = typename Stages::template Registers<R, false>;
 
  public:
+  static constexpr bool two_kernels = true;  ///< of the two signals of a call
+
   CpuDftConvolution() = default;
-  CpuDftConvolution(const DftPlan& plan, Index length)
-      : size_(plan.size), length_(length), stages_(plan.stages), twiddles_(plan.twiddles.begin(), plan.twiddles.end()) {
-    if (stages_.size() == 1) stages_.push_back({1, 1, size_, 0});  // the fused last stage needs a stage of its own
-  }
+  CpuDftConvolution(const DftPlan& plan, Index length) : Stages(plan), length_(length) {}
 
   /// Positions of a staged kernel: lag t >= 0 at position t, lag -t at position positions() - t.
   Index positions() const { return size_; }
   Index kernel_elements() const { return size_ * step; }
   Index work_elements() const { return 2 * size_ * step; }
 
-  /// kernel = DFT(lags) / M, lags (positions, lanes). Lags at length and beyond are zero and not read if causal.
-  void prepare(const T* lags, bool causal, T* kernel, T*) const {
-    const TileRows<const T> rows{{lags, zeros()}, {lanes, 0}};
-    if (causal) {
-      load<true>(rows, length_, kernel);
-    } else {
-      load<false>(rows, size_, kernel);
-    }
-    transform(1, 0, stages_[0].radix, kernel);
+  /// kernel = the spectra of two kernels, ready for the product, from their lags. Lags at length and beyond are zero
+  /// and not read if causal.
+  void prepare(TileRows<const T> lags, bool causal, T* kernel) const {
+    causal ? this->template load<true>(lags, length_, kernel) : this->template load<false>(lags, size_, kernel);
     const T scale = T{1} / static_cast<T>(size_);
-    for (Index at = 0; at < size_ * step; at += lanes) (V::load(kernel + at) * scale).store(kernel + at);
+    each_pair<true, false>(kernel, Separate{scale});
   }
 
-  /// out = rows convolved with the kernel.
+  /// out = the signals convolved with the kernels.
   void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T* work) const {
-    load<true>(in, length_, work);
-    convolve_blocks(1, 0, stages_[0].radix, kernel, work);
-    store(work, out, length_);
+    this->template load<true>(in, length_, work);
+    each_pair<true, true>(work, Convolve{kernel});
+    this->store(work, out, length_);
   }
 
-  /// dx = dy correlated with the kernel; gradient (kernel_elements) += conj(DFT(x)) DFT(dy).
+  /// dx = dy correlated with the kernels; gradient (kernel_elements) += conj(DFT(x)) DFT(dy).
   void correlate(const T* kernel, TileRows<const T> x, TileRows<const T> dy, TileRows<T> dx, T* gradient,
                  T* work) const {
     T* const other = work + size_ * step;
-    load<true>(x, length_, other);
-    load<true>(dy, length_, work);
-    correlate_blocks(1, 0, stages_[0].radix, kernel, gradient, other, work);
-    store(work, dx, length_);
+    this->template load<true>(x, length_, other);
+    this->transform(1, 0, stages_[0].radix, other);
+    this->template load<true>(dy, length_, work);
+    each_pair<true, true>(work, Correlate{kernel, other, gradient});
+    this->store(work, dx, length_);
   }
 
-  /// lags (positions, lanes) = the kernel gradient whose sum of spectra is `gradient`, which is overwritten. If causal,
-  /// only lags >= 0 are written.
-  void finish(T* gradient, bool causal, T* lags) const {
-    inverse_transform(1, 0, stages_[0].radix, gradient);
-    T scratch[static_cast<std::size_t>(lanes)];
-    const Index count = causal ? length_ : size_;
-    store(gradient, TileRows<T>{{lags, scratch}, {lanes, 0}}, count);
+  /// lags = the gradients of the two kernels from the sum of their spectra, which is overwritten. If causal, only lags
+  /// >= 0 are written.
+  void finish(T* gradient, bool causal, TileRows<T> lags) const {
     const T scale = T{1} / static_cast<T>(size_);
-    for (Index at = 0; at < count * lanes; at += lanes) (V::load(lags + at) * scale).store(lags + at);
-  }
-
-  static const T* zeros() {
-    alignas(64) static constexpr T values[static_cast<std::size_t>(lanes)] = {};
-    return values;
+    each_pair<false, true>(gradient, Combine{scale});
+    this->store(gradient, lags, causal ? length_ : size_);
   }
 
  private:
-  /// The addresses of one butterfly: digit j at data + j * stride. The inverse reads the real part as imaginary.
-  template <int R, bool Inverse>
-  struct Registers {
-    V re[std::size_t{R}], im[std::size_t{R}];
-    static constexpr Index re_at = Inverse ? lanes : 0, im_at = Inverse ? 0 : lanes;
+  /// Products of a pair of mirror frequencies, at elements p and q of the arrays, and of one that is its own mirror.
+  struct Pair {
+    V &re, &im, &mirror_re, &mirror_im;
 
-    M2_INLINE void read(const T* data, Index stride) {
-      M2_UNROLL for (int j = 0; j < R; ++j) {
-        re[j] = V::load(data + j * stride + re_at);
-        im[j] = V::load(data + j * stride + im_at);
-      }
+    /// (2 A, 2 B), or from them the pair A + i B and conj A + i conj B.
+    M2_INLINE void take_apart() const {
+      const V ar = re + mirror_re, ai = im - mirror_im, br = im + mirror_im, bi = mirror_re - re;
+      re = ar, im = ai, mirror_re = br, mirror_im = bi;
     }
-    M2_INLINE void write(T* data, Index stride) const {
-      M2_UNROLL for (int j = 0; j < R; ++j) {
-        re[j].store(data + j * stride + re_at);
-        im[j].store(data + j * stride + im_at);
-      }
+    M2_INLINE void put_together() const {
+      const V ar = re, ai = im, br = mirror_re, bi = mirror_im;
+      re = ar - bi, im = ai + br, mirror_re = ar + bi, mirror_im = br - ai;
     }
   };
 
-  const T* block_twiddles(const DftStage& stage, Index block) const {
-    return twiddles_.data() + 2 * (stage.twiddles + block * (stage.radix - 1));
-  }
+  static M2_INLINE V real_at(const T* data) { return V::load(data); }
+  static M2_INLINE V imaginary_at(const T* data) { return V::load(data + lanes); }
 
-  template <int R>
-  static void forward_block(const T* w, Index inner, T* data) {
-    for (Index i = 0; i < inner; ++i, data += step) {
-      Registers<R, false> x;
-      x.read(data, inner * step);
-      twiddle<R>(w, x.re, x.im);
-      butterfly<T, R>(x.re, x.im);
-      x.write(data, inner * step);
+  struct Separate {
+    T scale;
+    M2_INLINE void pair(Pair z, Index, Index) const {
+      z.take_apart();
+      const T quarter = scale / 4;  // 2 A here, and 2 A again in the product
+      z.re = z.re * quarter, z.im = z.im * quarter;
+      z.mirror_re = z.mirror_re * quarter, z.mirror_im = z.mirror_im * quarter;
+    }
+    M2_INLINE void alone(V& re, V& im, Index) const { re = re * scale, im = im * scale; }
+  };
+
+  struct Convolve {
+    const T* kernel;
+    static M2_INLINE void multiply(V& re, V& im, const T* k) {
+      const V kr = real_at(k), ki = imaginary_at(k), r = re;
+      re = subtract_product(r * kr, im, ki), im = add_product(im * kr, r, ki);
+    }
+    M2_INLINE void pair(Pair z, Index p, Index q) const {
+      z.take_apart();
+      multiply(z.re, z.im, kernel + p);
+      multiply(z.mirror_re, z.mirror_im, kernel + q);
+      z.put_together();
+    }
+    M2_INLINE void alone(V& re, V& im, Index p) const {
+      re = re * real_at(kernel + p), im = im * imaginary_at(kernel + p);
+    }
+  };
+
+  struct Correlate {
+    const T *kernel, *other;
+    T* gradient;
+    /// gradient += conj(x) dy, dy *= conj(kernel)
+    static M2_INLINE void multiply(V xr, V xi, V& re, V& im, const T* k, T* g) {
+      add_product(add_product(real_at(g), xr, re), xi, im).store(g);
+      subtract_product(add_product(imaginary_at(g), xr, im), xi, re).store(g + lanes);
+      const V kr = real_at(k), ki = imaginary_at(k), r = re;
+      re = add_product(r * kr, im, ki), im = subtract_product(im * kr, r, ki);
+    }
+    M2_INLINE void pair(Pair z, Index p, Index q) const {
+      V xr = real_at(other + p), xi = imaginary_at(other + p), yr = real_at(other + q), yi = imaginary_at(other + q);
+      Pair{xr, xi, yr, yi}.take_apart();
+      z.take_apart();
+      multiply(xr, xi, z.re, z.im, kernel + p, gradient + p);
+      multiply(yr, yi, z.mirror_re, z.mirror_im, kernel + q, gradient + q);
+      z.put_together();
+    }
+    M2_INLINE void alone(V& re, V& im, Index p) const {
+      add_product(real_at(gradient + p), real_at(other + p), re).store(gradient + p);
+      add_product(imaginary_at(gradient + p), imaginary_at(other + p), im).store(gradient + p + lanes);
+      re = re * real_at(kernel + p), im = im * imaginary_at(kernel + p);
+    }
+  };
+
+  struct Combine {
+    T scale;
+    M2_INLINE void pair(Pair z, Index, Index) const {
+      const T quarter = scale / 4;  // conj(2 X) 2 dY
+      z.re = z.re * quarter, z.im = z.im * quarter;
+      z.mirror_re = z.mirror_re * quarter, z.mirror_im = z.mirror_im * quarter;
+      z.put_together();
+    }
+    M2_INLINE void alone(V& re, V& im, Index) const { re = re * scale, im = im * scale; }
+  };
+
+  /// What the blocks of a pair are to one another: the same one with first frequency 0; the same one with a first
+  /// frequency of half the number of blocks; two whose first frequencies are mirrors.
+  enum class Mirror { zero, half, other };
+
+  /// Calls two(i, j) for the pairs of children, or digits, that are mirrors, one(i) for those that mirror themselves;
+  /// with Mirror::other, i belongs to the first block and j to the second.
+  template <class Two, class One>
+  static M2_INLINE void mirrors(Mirror mirror, int radix, Two&& two, One&& one) {
+    if (mirror == Mirror::other) {
+      M2_UNROLL for (int e = 0; e < radix; ++e) two(e, radix - 1 - e);
+    } else if (mirror == Mirror::zero) {
+      one(0, Mirror::zero);
+      M2_UNROLL for (int e = 1; e < radix - e; ++e) two(e, radix - e);
+      if (radix % 2 == 0) one(radix / 2, Mirror::half);
+    } else {
+      M2_UNROLL for (int e = 0; e < radix - 1 - e; ++e) two(e, radix - 1 - e);
+      if (radix % 2 == 1) one(radix / 2, Mirror::half);
     }
   }
 
-  template <int R>
-  static void inverse_block(const T* w, Index inner, T* data) {
-    for (Index i = 0; i < inner; ++i, data += step) {
-      Registers<R, true> x;
-      x.read(data, inner * step);
-      butterfly<T, R>(x.re, x.im);
-      twiddle<R>(w, x.re, x.im);
-      x.write(data, inner * step);
-    }
-  }
-
-  void forward_block(const DftStage& stage, Index block, T* data) const {
-    const T* const w = block_twiddles(stage, block);
-    with_radix(stage.radix, [&](auto radix) {
-      forward_block<radix()>(w, stage.inner, data + block * stage.inner * radix() * step);
-    });
-  }
-  void inverse_block(const DftStage& stage, Index block, T* data) const {
-    const T* const w = block_twiddles(stage, block);
-    with_radix(stage.radix, [&](auto radix) {
-      inverse_block<radix()>(w, stage.inner, data + block * stage.inner * radix() * step);
-    });
-  }
-
-  /// The first stage: reads positions [0, length) of the rows, the rest is zero. With Half, that is at most the first
-  /// half of an even transform size.
-  template <int R, bool Half>
-  static void load_stage(TileRows<const T> in, Index length, Index inner, T* data) {
-    constexpr int digits = Half ? R / 2 : R;
-    for (Index i = 0; i < inner; ++i, data += step) {
-      Registers<R, false> x;
-      M2_UNROLL for (int j = 0; j < digits; ++j) {
-        const Index t = j * inner + i;
-        x.re[j] = t < length ? V::load(in.data[0] + t * in.stride[0]) : V::zero();
-        x.im[j] = t < length ? V::load(in.data[1] + t * in.stride[1]) : V::zero();
-      }
-      butterfly<T, R, Half>(x.re, x.im);
-      x.write(data, inner * step);
-    }
-  }
-  template <bool HalfIfEven>
-  void load(TileRows<const T> in, Index length, T* data) const {
-    with_radix(stages_[0].radix, [&](auto radix) {
-      load_stage<radix(), HalfIfEven && radix() % 2 == 0>(in, length, stages_[0].inner, data);
-    });
-  }
-
-  /// The last inverse stage: writes positions [0, length) to the rows.
-  template <int R>
-  static void store_stage(const T* data, TileRows<T> out, Index length, Index inner) {
-    for (Index i = 0; i < inner; ++i, data += step) {
-      Registers<R, true> x;
-      x.read(data, inner * step);
-      butterfly<T, R>(x.re, x.im);
-      M2_UNROLL for (int j = 0; j < R; ++j) {
-        const Index t = j * inner + i;
-        if (t >= length) break;
-        x.im[j].store(out.data[0] + t * out.stride[0]);
-        x.re[j].store(out.data[1] + t * out.stride[1]);
-      }
-    }
-  }
-  void store(const T* data, TileRows<T> out, Index length) const {
-    with_radix(stages_[0].radix, [&](auto radix) { store_stage<radix()>(data, out, length, stages_[0].inner); });
-  }
-
-  /// The last stage, the product with the kernel's spectrum and the first inverse stage of blocks [first, first +
-  /// count).
-  template <int R>
-  static void convolve_last(const T* w, Index count, const T* kernel, T* data) {
-    for (; count > 0; --count, w += 2 * (R - 1), kernel += R * step, data += R * step) {
-      Registers<R, false> x;
-      Registers<R, true> z;
-      x.read(data, step);
-      twiddle<R>(w, x.re, x.im);
-      butterfly<T, R>(x.re, x.im);
+  template <int R, bool Forward, bool Inverse, class Product>
+  void last_stage(const DftStage& stage, Index a, Index b, Mirror mirror, T* data, const Product& product) const {
+    Registers<R> x, y;
+    const T *const wx = this->block_twiddles(stage, a), *const wy = this->block_twiddles(stage, b);
+    const Index at = a * R * step, other_at = b * R * step;
+    const auto forward = [&](Registers<R>& z, Index from, const T* w) {
+      z.read(data + from, step);
+      if (Forward) twiddle<R>(w, z.re, z.im), butterfly<T, R>(z.re, z.im);
+    };
+    const auto inverse = [&](Registers<R>& z, Index to, const T* w) {
+      if (Inverse) butterfly<T, R>(z.im, z.re), twiddle<R>(w, z.im, z.re);
+      z.write(data + to, step);
+    };
+    forward(x, at, wx);
+    if (mirror == Mirror::other) {
+      forward(y, other_at, wy);
       M2_UNROLL for (int e = 0; e < R; ++e) {
-        const V kr = V::load(kernel + e * step), ki = V::load(kernel + e * step + lanes);
-        z.im[e] = subtract_product(x.re[e] * kr, x.im[e], ki);
-        z.re[e] = add_product(x.im[e] * kr, x.re[e], ki);
+        const int m = R - 1 - e;
+        product.pair({x.re[e], x.im[e], y.re[m], y.im[m]}, at + e * step, other_at + m * step);
       }
-      butterfly<T, R>(z.re, z.im);
-      twiddle<R>(w, z.re, z.im);
-      z.write(data, step);
+      inverse(y, other_at, wy);
+    } else {
+      mirrors(
+          mirror, R,
+          [&](int e, int m) {
+            product.pair({x.re[e], x.im[e], x.re[m], x.im[m]}, at + e * step, at + m * step);
+          },
+          [&](int e, Mirror) { product.alone(x.re[e], x.im[e], at + e * step); });
     }
+    inverse(x, at, wx);
   }
 
-  template <int R>
-  static void correlate_last(const T* w, Index count, const T* kernel, T* gradient, const T* other, T* data) {
-    for (; count > 0; --count, w += 2 * (R - 1)) {
-      Registers<R, false> u, x;
-      Registers<R, true> z;
-      u.read(other, step);
-      twiddle<R>(w, u.re, u.im);
-      butterfly<T, R>(u.re, u.im);
-      x.read(data, step);
-      twiddle<R>(w, x.re, x.im);
-      butterfly<T, R>(x.re, x.im);
-      M2_UNROLL for (int e = 0; e < R; ++e) {
-        const V kr = V::load(kernel + e * step), ki = V::load(kernel + e * step + lanes);
-        z.im[e] = add_product(x.re[e] * kr, x.im[e], ki);
-        z.re[e] = subtract_product(x.im[e] * kr, x.re[e], ki);
-        const V gr = V::load(gradient + e * step), gi = V::load(gradient + e * step + lanes);
-        add_product(add_product(gr, u.re[e], x.re[e]), u.im[e], x.im[e]).store(gradient + e * step);
-        subtract_product(add_product(gi, u.re[e], x.im[e]), u.im[e], x.re[e]).store(gradient + e * step + lanes);
-      }
-      butterfly<T, R>(z.re, z.im);
-      twiddle<R>(w, z.re, z.im);
-      z.write(data, step);
-      kernel += R * step, gradient += R * step, other += R * step, data += R * step;
-    }
-  }
-
-  bool is_last(std::size_t level) const { return level + 1 == stages_.size(); }
-
-  void convolve_blocks(std::size_t level, Index first, Index count, const T* kernel, T* data) const {
+  template <bool Forward, bool Inverse, class Product>
+  void block_pair(std::size_t level, Index a, Index b, Mirror mirror, T* data, const Product& product) const {
     const DftStage& stage = stages_[level];
-    if (is_last(level)) {
-      const Index at = first * stage.radix * step;
-      return with_radix(stage.radix, [&](auto radix) {
-        convolve_last<radix()>(block_twiddles(stage, first), count, kernel + at, data + at);
-      });
+    if (this->is_last(level)) {
+      return with_radix(stage.radix,
+                        [&](auto radix) { last_stage<radix(), Forward, Inverse>(stage, a, b, mirror, data, product); });
     }
-    for (Index block = first; block < first + count; ++block) {
-      forward_block(stage, block, data);
-      convolve_blocks(level + 1, block * stage.radix, stage.radix, kernel, data);
-      inverse_block(stage, block, data);
-    }
+    const bool two = mirror == Mirror::other;
+    if (Forward) this->forward_block(stage, a, data);
+    if (Forward && two) this->forward_block(stage, b, data);
+    children<Forward, Inverse>(level + 1, stage.radix, a, b, mirror, data, product);
+    if (Inverse) this->inverse_block(stage, a, data);
+    if (Inverse && two) this->inverse_block(stage, b, data);
   }
 
-  void correlate_blocks(std::size_t level, Index first, Index count, const T* kernel, T* gradient, T* other,
-                        T* data) const {
-    const DftStage& stage = stages_[level];
-    if (is_last(level)) {
-      const Index at = first * stage.radix * step;
-      return with_radix(stage.radix, [&](auto radix) {
-        correlate_last<radix()>(block_twiddles(stage, first), count, kernel + at, gradient + at, other + at, data + at);
-      });
-    }
-    for (Index block = first; block < first + count; ++block) {
-      forward_block(stage, block, other);
-      forward_block(stage, block, data);
-      correlate_blocks(level + 1, block * stage.radix, stage.radix, kernel, gradient, other, data);
-      inverse_block(stage, block, data);
-    }
+  template <bool Forward, bool Inverse, class Product>
+  void children(std::size_t level, int radix, Index a, Index b, Mirror mirror, T* data, const Product& product) const {
+    mirrors(
+        mirror, radix,
+        [&](int e, int m) {
+          block_pair<Forward, Inverse>(level, a * radix + e, b * radix + m, Mirror::other, data, product);
+        },
+        [&](int e, Mirror own) {
+          block_pair<Forward, Inverse>(level, a * radix + e, a * radix + e, own, data, product);
+        });
   }
 
-  void transform(std::size_t level, Index first, Index count, T* data) const {
-    const DftStage& stage = stages_[level];
-    for (Index block = first; block < first + count; ++block) {
-      forward_block(stage, block, data);
-      if (!is_last(level)) transform(level + 1, block * stage.radix, stage.radix, data);
-    }
+  /// The product of every pair of mirror frequencies, after the forward stages and before the inverse ones.
+  template <bool Forward, bool Inverse, class Product>
+  void each_pair(T* data, const Product& product) const {
+    children<Forward, Inverse>(1, stages_[0].radix, 0, 0, Mirror::zero, data, product);
   }
 
-  void inverse_transform(std::size_t level, Index first, Index count, T* data) const {
-    const DftStage& stage = stages_[level];
-    for (Index block = first; block < first + count; ++block) {
-      if (!is_last(level)) inverse_transform(level + 1, block * stage.radix, stage.radix, data);
-      inverse_block(stage, block, data);
-    }
-  }
-
-  Index size_ = 0;
   Index length_ = 0;
-  std::vector<DftStage> stages_;
-  std::vector<T> twiddles_;
 };
 
 }  // namespace m2::detail

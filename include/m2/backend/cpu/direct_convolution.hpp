@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-#include "m2/backend/cpu/dft_convolution.hpp"
+#include "m2/backend/cpu/dft_stages.hpp"
 #include "m2/backend/cpu/lanes.hpp"
 
 namespace m2::detail {
 
-/// The same tile operations as CpuDftConvolution by direct summation: for short sequences, and causal to the last bit.
-/// A kernel is its lags, positions() = 2 length - 1 of them in circular order.
+/// The same tile operations as CpuDftConvolution by direct summation, with one kernel for both signals: for short
+/// sequences, and causal to the last bit. A kernel is its lags, positions() = 2 length - 1 of them in circular order.
 template <class T>
 class CpuDirectConvolution {
   using V = Lanes<T>;
@@ -16,6 +16,8 @@ class CpuDirectConvolution {
   static constexpr int tile = 6;  // outputs at a time: 2 rows x 6 sums stay in 16 registers
 
  public:
+  static constexpr bool two_kernels = false;
+
   CpuDirectConvolution() = default;
   CpuDirectConvolution(Index length, bool bidirectional) : length_(length), bidirectional_(bidirectional) {}
 
@@ -23,7 +25,9 @@ class CpuDirectConvolution {
   Index kernel_elements() const { return (positions() + tile) * lanes; }  // sums beyond the end read, and drop, a tile
   Index work_elements() const { return 0; }
 
-  void prepare(const T* lags, bool, T* kernel, T*) const { std::copy_n(lags, positions() * lanes, kernel); }
+  void prepare(TileRows<const T> lags, bool, T* kernel) const {
+    std::copy_n(lags.data[0], positions() * lanes, kernel);
+  }
 
   void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T*) const {
     for (Index begin = 0; begin < length_; begin += tile) sum_tile<false>(kernel, in, out, begin);
@@ -37,8 +41,8 @@ class CpuDirectConvolution {
       gradient_tile(dy, x, lag, gradient + (positions() - lag) * lanes, -lanes);
   }
 
-  void finish(T* gradient, bool causal, T* lags) const {
-    std::copy_n(gradient, (causal ? length_ : positions()) * lanes, lags);
+  void finish(T* gradient, bool causal, TileRows<T> lags) const {
+    std::copy_n(gradient, (causal ? length_ : positions()) * lanes, lags.data[0]);
   }
 
  private:

@@ -13,10 +13,12 @@ namespace m2::detail {
 
 /// The long convolution on the CPU; monarch/long_convolution.hpp checks shapes and calls it.
 ///
-/// The unit of work is a tile of channels, one SIMD register wide, of a pair of batch rows. Units are numbered pair
-/// fastest and cut into one run for each thread, so a thread prepares the kernel of a tile once and keeps it in cache.
-/// Kernel gradients are summed over pairs by the thread that owns the whole tile; the tiles that a cut divides are
-/// summed from their parts in the order of threads. So results depend on the number of threads, never on timing.
+/// Signals are tiles of channels, one SIMD register wide, of one batch row; engines work on two at a time. A group is
+/// what shares prepared kernels: two tiles, whose rows are the pairs of signals; or, for a tile that has no other, two
+/// rows at a time. Units of work (group, pair) are numbered pair fastest and cut into one run for each thread, so a
+/// thread prepares the kernels of a group once and keeps them in cache. Kernel gradients are summed over pairs by the
+/// thread that owns the whole group; the groups that a cut divides are summed from their parts in the order of threads.
+/// So results depend on the number of threads, never on timing.
 template <class T, class B>
 class CpuLongConvolution {
   using V = Lanes<T>;
@@ -68,30 +70,53 @@ class CpuLongConvolution {
 
   /// The memory of one thread.
   struct Slot {
-    T *kernel, *work, *lags, *rows[3], *scratch, *sums[3];
+    T *kernel, *work, *lags[2], *rows[3], *scratch, *sums[3];
+  };
+
+  /// One tile of one row.
+  struct Signal {
+    Index row, tile;
   };
 
   template <class Engine>
   void layout(const Engine& engine) {
+    tile_pairs_ = Engine::two_kernels ? tiles() / 2 : 0;
     kernel_elements_ = engine.kernel_elements();
     work_elements_ = engine.work_elements();
     lag_elements_ = engine.positions() * lanes;
     row_elements_ = 2 * shape_.length * lanes;
-    slot_elements_ = 4 * kernel_elements_ + work_elements_ + lag_elements_ + 3 * row_elements_ + lanes;
+    slot_elements_ = 4 * kernel_elements_ + work_elements_ + 2 * lag_elements_ + 3 * row_elements_ + lanes;
   }
 
   Slot slot(Index thread) {
     T* at = workspace_.data() + thread * slot_elements_;
     const auto take = [&at](Index count) { return std::exchange(at, at + count); };
     Slot s{};
-    s.kernel = take(kernel_elements_), s.work = take(work_elements_), s.lags = take(lag_elements_);
+    s.kernel = take(kernel_elements_), s.work = take(work_elements_);
+    for (T*& lags : s.lags) lags = take(lag_elements_);
     for (T*& rows : s.rows) rows = take(row_elements_);
     s.scratch = take(lanes);
     for (T*& sum : s.sums) sum = take(kernel_elements_);
     return s;
   }
 
+  Index tiles() const { return (shape_.channels + lanes - 1) / lanes; }
   Index channels_of(Index tile) const { return std::min(lanes, shape_.channels - tile * lanes); }
+
+  /// Groups: tile pairs first, then single tiles.
+  Index groups() const { return tiles() - tile_pairs_; }
+  Index first_unit(Index group, Index batch) const {
+    const Index pairs = std::min(group, tile_pairs_);
+    return pairs * batch + (group - pairs) * ((batch + 1) / 2);
+  }
+  Index group_of(Index unit, Index batch) const {
+    const Index single = unit - tile_pairs_ * batch;
+    return single < 0 ? unit / batch : tile_pairs_ + single / ((batch + 1) / 2);
+  }
+  /// Signal s (0 or 1) of a pair; it may lie behind the last row.
+  Signal signal(Index group, Index pair, Index s) const {
+    return group < tile_pairs_ ? Signal{pair, 2 * group + s} : Signal{2 * pair + s, group + tile_pairs_};
+  }
 
   int threads_for(Index units) const {
     if (units * shape_.length * lanes < parallel_threshold) return 1;
@@ -108,79 +133,87 @@ class CpuLongConvolution {
     for (Index c = 0; c < count; ++c) to[c * stride] += from[c];
   }
 
-  /// Stages lags of one tile, the skip term added at lag 0, and prepares the engine's kernel from them.
+  /// Stages the lags of a group, the skip term added at lag 0, and prepares the engine's kernel from them.
   template <class Engine>
-  void prepare(const Engine& engine, const Kernel& k, Index tile, const Slot& s) const {
-    const Index count = channels_of(tile), c0 = tile * lanes, positions = engine.positions();
-    std::fill_n(s.lags, lag_elements_, T{});
-    for (Index t = 0; t < shape_.length; ++t) gather(&k.causal(t, c0), k.causal.stride(1), count, s.lags + t * lanes);
-    if (shape_.bidirectional)
-      for (Index t = 1; t < shape_.length; ++t)
-        gather(&k.reverse(t - 1, c0), k.reverse.stride(1), count, s.lags + (positions - t) * lanes);
-    if (k.skip.data() != nullptr)
-      for (Index c = 0; c < count; ++c) s.lags[c] += k.skip(c0 + c);
-    engine.prepare(s.lags, !shape_.bidirectional, s.kernel, s.work);
+  void prepare(const Engine& engine, const Kernel& k, Index group, const Slot& s) const {
+    const bool two = group < tile_pairs_;
+    for (Index i = 0; i < (two ? 2 : 1); ++i) stage_lags(k, signal(group, 0, i).tile, engine.positions(), s.lags[i]);
+    engine.prepare({{s.lags[0], s.lags[two ? 1 : 0]}, {lanes, lanes}}, !shape_.bidirectional, s.kernel);
   }
 
-  /// Rows 2 pair and 2 pair + 1 of a tile where they lie, or a copy of them when a register cannot be read from there.
-  TileRows<const T> read_rows(View<const T, 3, B> x, Index pair, Index tile, T* copy) const {
+  void stage_lags(const Kernel& k, Index tile, Index positions, T* lags) const {
     const Index count = channels_of(tile), c0 = tile * lanes;
+    const bool all = count == lanes && !shape_.bidirectional && !shape_.direct;  // then no other lag is read
+    if (!all) std::fill_n(lags, lag_elements_, T{});
+    for (Index t = 0; t < shape_.length; ++t) gather(&k.causal(t, c0), k.causal.stride(1), count, lags + t * lanes);
+    if (shape_.bidirectional)
+      for (Index t = 1; t < shape_.length; ++t)
+        gather(&k.reverse(t - 1, c0), k.reverse.stride(1), count, lags + (positions - t) * lanes);
+    if (k.skip.data() != nullptr)
+      for (Index c = 0; c < count; ++c) lags[c] += k.skip(c0 + c);
+  }
+
+  /// The signals of a pair where they lie, or a copy of them when a register cannot be read from there.
+  TileRows<const T> read_rows(View<const T, 3, B> x, Index group, Index pair, T* copy) const {
     TileRows<const T> rows{};
-    for (Index r = 0; r < 2; ++r) {
-      const Index b = 2 * pair + r;
-      rows.data[r] = CpuDftConvolution<T>::zeros();
+    for (Index s = 0; s < 2; ++s) {
+      const auto [b, tile] = signal(group, pair, s);
+      rows.data[s] = zero_register<T>();
       if (b >= x.extent(0)) continue;
-      rows.data[r] = &x(b, 0, c0);
-      rows.stride[r] = x.stride(1);
+      const Index count = channels_of(tile), c0 = tile * lanes;
+      rows.data[s] = &x(b, 0, c0);
+      rows.stride[s] = x.stride(1);
       if (x.stride(2) == 1 && count == lanes) continue;
-      T* const to = copy + r * shape_.length * lanes;
+      T* const to = copy + s * shape_.length * lanes;
       for (Index t = 0; t < shape_.length; ++t) {
         std::fill_n(to + t * lanes, lanes, T{});
         gather(&x(b, t, c0), x.stride(2), count, to + t * lanes);
       }
-      rows.data[r] = to;
-      rows.stride[r] = lanes;
+      rows.data[s] = to;
+      rows.stride[s] = lanes;
     }
     return rows;
   }
 
-  /// Where to write the rows: in place, or to a copy that put_rows distributes.
-  TileRows<T> write_rows(View<T, 3, B> y, Index pair, Index tile, T* copy, T* scratch) const {
-    const bool in_place = y.stride(2) == 1 && channels_of(tile) == lanes;
+  /// Where to write the signals: in place, or to a copy that put_rows distributes.
+  TileRows<T> write_rows(View<T, 3, B> y, Index group, Index pair, T* copy, T* scratch) const {
     TileRows<T> rows{};
-    for (Index r = 0; r < 2; ++r) {
-      const Index b = 2 * pair + r;
+    for (Index s = 0; s < 2; ++s) {
+      const auto [b, tile] = signal(group, pair, s);
       if (b >= y.extent(0)) {
-        rows.data[r] = scratch;
-      } else {
-        rows.data[r] = in_place ? &y(b, 0, tile * lanes) : copy + r * shape_.length * lanes;
-        rows.stride[r] = in_place ? y.stride(1) : lanes;
+        rows.data[s] = scratch;
+        continue;
       }
+      const bool in_place = y.stride(2) == 1 && channels_of(tile) == lanes;
+      rows.data[s] = in_place ? &y(b, 0, tile * lanes) : copy + s * shape_.length * lanes;
+      rows.stride[s] = in_place ? y.stride(1) : lanes;
     }
     return rows;
   }
-  void put_rows(View<T, 3, B> y, Index pair, Index tile, const T* copy) const {
-    const Index count = channels_of(tile), c0 = tile * lanes;
-    if (y.stride(2) == 1 && count == lanes) return;
-    for (Index r = 0; r < 2 && 2 * pair + r < y.extent(0); ++r)
+  void put_rows(View<T, 3, B> y, Index group, Index pair, const T* copy) const {
+    for (Index s = 0; s < 2; ++s) {
+      const auto [b, tile] = signal(group, pair, s);
+      const Index count = channels_of(tile), c0 = tile * lanes;
+      if (b >= y.extent(0) || (y.stride(2) == 1 && count == lanes)) continue;
       for (Index t = 0; t < shape_.length; ++t)
-        for (Index c = 0; c < count; ++c) y(2 * pair + r, t, c0 + c) = copy[(r * shape_.length + t) * lanes + c];
+        for (Index c = 0; c < count; ++c) y(b, t, c0 + c) = copy[(s * shape_.length + t) * lanes + c];
+    }
   }
 
   template <class Engine>
   void run_forward(const Engine& engine, const Kernel& kernel, View<const T, 3, B> u, View<T, 3, B> y) {
-    const Index pairs = (u.extent(0) + 1) / 2, units = pairs * ((shape_.channels + lanes - 1) / lanes);
+    const Index batch = u.extent(0), units = first_unit(groups(), batch);
     const Index parts = threads_for(units);
     parallel_parts(parts, static_cast<int>(parts), [&](Index part) {
       const Slot s = slot(part);
       Index prepared = -1;
       for (Index unit = units * part / parts; unit < units * (part + 1) / parts; ++unit) {
-        const Index tile = unit / pairs, pair = unit % pairs;
-        if (tile != prepared) prepare(engine, kernel, tile, s);
-        prepared = tile;
-        engine.convolve(s.kernel, read_rows(u, pair, tile, s.rows[0]), write_rows(y, pair, tile, s.rows[1], s.scratch),
-                        s.work);
-        put_rows(y, pair, tile, s.rows[1]);
+        const Index group = group_of(unit, batch), pair = unit - first_unit(group, batch);
+        if (group != prepared) prepare(engine, kernel, group, s);
+        prepared = group;
+        engine.convolve(s.kernel, read_rows(u, group, pair, s.rows[0]),
+                        write_rows(y, group, pair, s.rows[1], s.scratch), s.work);
+        put_rows(y, group, pair, s.rows[1]);
       }
     });
   }
@@ -188,59 +221,65 @@ class CpuLongConvolution {
   template <class Engine>
   void run_backward(const Engine& engine, const Kernel& kernel, View<const T, 3, B> u, View<const T, 3, B> dy,
                     View<T, 3, B> du, const Gradient& gradient) {
-    const Index pairs = (u.extent(0) + 1) / 2, tiles = (shape_.channels + lanes - 1) / lanes, units = pairs * tiles;
+    const Index batch = u.extent(0), units = first_unit(groups(), batch);
     const Index parts = threads_for(units);
     const auto begin_of = [=](Index part) { return units * part / parts; };
+    const auto first = [=, this](Index group) { return first_unit(group, batch); };
+    // Which of a thread's sums a group uses: a run of units has at most two divided groups, its first and its last.
+    const auto sum_of = [=](Index group, Index part) {
+      return first(group) < begin_of(part) ? 0 : begin_of(part + 1) < first(group + 1) ? 1 : 2;
+    };
     parallel_parts(parts, static_cast<int>(parts), [&](Index part) {
       const Slot s = slot(part);
       const Index begin = begin_of(part), end = begin_of(part + 1);
       for (Index unit = begin; unit < end;) {
-        const Index tile = unit / pairs, stop = std::min(end, (tile + 1) * pairs);
-        T* const sum = s.sums[sum_of(tile, begin, end, pairs)];
+        const Index group = group_of(unit, batch), stop = std::min(end, first(group + 1));
+        T* const sum = s.sums[sum_of(group, part)];
         std::fill_n(sum, kernel_elements_, T{});
-        prepare(engine, kernel, tile, s);
+        prepare(engine, kernel, group, s);
         for (; unit < stop; ++unit) {
-          const Index pair = unit % pairs;
-          engine.correlate(s.kernel, read_rows(u, pair, tile, s.rows[0]), read_rows(dy, pair, tile, s.rows[1]),
-                           write_rows(du, pair, tile, s.rows[2], s.scratch), sum, s.work);
-          put_rows(du, pair, tile, s.rows[2]);
+          const Index pair = unit - first(group);
+          engine.correlate(s.kernel, read_rows(u, group, pair, s.rows[0]), read_rows(dy, group, pair, s.rows[1]),
+                           write_rows(du, group, pair, s.rows[2], s.scratch), sum, s.work);
+          put_rows(du, group, pair, s.rows[2]);
         }
-        if (begin <= tile * pairs && (tile + 1) * pairs <= end) add_gradient(engine, gradient, tile, sum, s);
+        if (begin <= first(group) && first(group + 1) <= end) add_gradient(engine, gradient, group, sum, s);
       }
     });
-    for (Index part = 1; part < parts; ++part) {  // the tile that each cut divides, once
-      const Index cut = begin_of(part), tile = cut / pairs;
-      if (cut % pairs == 0 || begin_of(part - 1) > tile * pairs) continue;
-      T* const total = slot(part - 1).sums[sum_of(tile, begin_of(part - 1), cut, pairs)];
-      for (Index other = part; other < parts && begin_of(other) < (tile + 1) * pairs; ++other) {
-        const T* const sum = slot(other).sums[sum_of(tile, begin_of(other), begin_of(other + 1), pairs)];
+    for (Index part = 1; part < parts; ++part) {  // the group that each cut divides, once
+      const Index cut = begin_of(part), group = group_of(cut, batch);
+      if (cut == first(group) || begin_of(part - 1) > first(group)) continue;
+      T* const total = slot(part - 1).sums[sum_of(group, part - 1)];
+      for (Index other = part; other < parts && begin_of(other) < first(group + 1); ++other) {
+        const T* const sum = slot(other).sums[sum_of(group, other)];
         for (Index i = 0; i < kernel_elements_; ++i) total[i] += sum[i];
       }
-      add_gradient(engine, gradient, tile, total, slot(part - 1));
+      add_gradient(engine, gradient, group, total, slot(part - 1));
     }
   }
 
-  /// Which of a thread's sums a tile uses: a run of units has at most two divided tiles, its first and its last.
-  static Index sum_of(Index tile, Index begin, Index end, Index pairs) {
-    if (tile * pairs < begin) return 0;
-    return end < (tile + 1) * pairs ? 1 : 2;
+  /// Both signals of a single tile have its kernel: the engine gives one gradient for both, or one for each.
+  template <class Engine>
+  void add_gradient(const Engine& engine, const Gradient& gradient, Index group, T* sum, const Slot& s) const {
+    engine.finish(sum, !shape_.bidirectional, {{s.lags[0], s.lags[1]}, {lanes, lanes}});
+    for (Index i = 0; i < (Engine::two_kernels ? 2 : 1); ++i)
+      add_lags(gradient, signal(group, 0, i).tile, engine.positions(), s.lags[i]);
   }
 
-  template <class Engine>
-  void add_gradient(const Engine& engine, const Gradient& gradient, Index tile, T* sum, const Slot& s) const {
-    const Index count = channels_of(tile), c0 = tile * lanes, positions = engine.positions();
-    engine.finish(sum, !shape_.bidirectional, s.lags);
+  void add_lags(const Gradient& gradient, Index tile, Index positions, const T* lags) const {
+    const Index count = channels_of(tile), c0 = tile * lanes;
     for (Index t = 0; t < shape_.length; ++t)
-      accumulate(s.lags + t * lanes, count, &gradient.causal(t, c0), gradient.causal.stride(1));
+      accumulate(lags + t * lanes, count, &gradient.causal(t, c0), gradient.causal.stride(1));
     if (shape_.bidirectional)
       for (Index t = 1; t < shape_.length; ++t)
-        accumulate(s.lags + (positions - t) * lanes, count, &gradient.reverse(t - 1, c0), gradient.reverse.stride(1));
+        accumulate(lags + (positions - t) * lanes, count, &gradient.reverse(t - 1, c0), gradient.reverse.stride(1));
     if (gradient.skip.data() != nullptr)
-      for (Index c = 0; c < count; ++c) gradient.skip(c0 + c) += s.lags[c];
+      for (Index c = 0; c < count; ++c) gradient.skip(c0 + c) += lags[c];
   }
 
   LongConvolutionShape shape_;
   int threads_ = 1;
+  Index tile_pairs_ = 0;
   CpuDftConvolution<T> dft_;
   CpuDirectConvolution<T> direct_;
   Index kernel_elements_ = 0, work_elements_ = 0, lag_elements_ = 0, row_elements_ = 0, slot_elements_ = 0;
