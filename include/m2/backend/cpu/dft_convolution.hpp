@@ -47,7 +47,7 @@ class CpuDftConvolution : private CpuDftStages<T> {
   void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T* work) const {
     this->template load<true>(in, length_, work);
     each_pair<true, true>(work, Convolve{kernel});
-    this->store(work, out, length_);
+    this->template store<true>(work, out, length_);
   }
 
   /// dx = dy correlated with the kernels; gradient (kernel_elements) += conj(DFT(x)) DFT(dy).
@@ -58,7 +58,7 @@ class CpuDftConvolution : private CpuDftStages<T> {
     this->transform(1, 0, stages_[0].radix, other);
     this->template load<true>(dy, length_, work);
     each_pair<true, true>(work, Correlate{kernel, other, gradient});
-    this->store(work, dx, length_);
+    this->template store<true>(work, dx, length_);
   }
 
   /// lags = the gradients of the two kernels from the sum of their spectra, which is overwritten. If causal, only lags
@@ -66,7 +66,7 @@ class CpuDftConvolution : private CpuDftStages<T> {
   void finish(T* gradient, bool causal, TileRows<T> lags) const {
     const T scale = T{1} / static_cast<T>(size_);
     each_pair<false, true>(gradient, Combine{scale});
-    this->store(gradient, lags, causal ? length_ : size_);
+    causal ? this->template store<true>(gradient, lags, length_) : this->template store<false>(gradient, lags, size_);
   }
 
  private:

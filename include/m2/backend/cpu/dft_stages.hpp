@@ -17,6 +17,15 @@ struct TileRows {
   Index stride[2];
 };
 
+template <bool Write>
+M2_INLINE void prefetch_line(const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address, Write ? 1 : 0);
+#else
+  (void)address;
+#endif
+}
+
 /// What an absent input points at.
 template <class T>
 const T* zero_register() {
@@ -34,6 +43,7 @@ class CpuDftStages {
  protected:
   using V = Lanes<T>;
   static constexpr Index lanes = V::count, step = 2 * lanes;
+  static constexpr Index prefetch_distance = 4;  // butterflies; measured
 
   CpuDftStages() = default;
   explicit CpuDftStages(const DftPlan& plan)
@@ -100,12 +110,23 @@ class CpuDftStages {
     });
   }
 
+  /// Rows of a wide array lie in a page each, which no hardware prefetches: ask for those of a later butterfly.
+  template <int Digits, bool Write, class U>
+  static M2_INLINE void prefetch(TileRows<U> rows, Index length, Index inner, Index i) {
+    M2_UNROLL for (int j = 0; j < Digits; ++j) {
+      const Index t = std::min(j * inner + i + prefetch_distance, length - 1);
+      prefetch_line<Write>(rows.data[0] + t * rows.stride[0]);
+      prefetch_line<Write>(rows.data[1] + t * rows.stride[1]);
+    }
+  }
+
   /// The first stage: reads positions [0, length) of the rows, the rest is zero. With Half, that is at most the first
   /// half of an even transform size.
   template <int R, bool Half>
   static void load_stage(TileRows<const T> in, Index length, Index inner, T* data) {
     constexpr int digits = Half ? R / 2 : R;
     for (Index i = 0; i < inner; ++i, data += step) {
+      prefetch<digits, false>(in, length, inner, i);
       Registers<R, false> x;
       M2_UNROLL for (int j = 0; j < digits; ++j) {
         const Index t = j * inner + i;
@@ -123,14 +144,17 @@ class CpuDftStages {
     });
   }
 
-  /// The last inverse stage: writes positions [0, length) to the rows.
-  template <int R>
+  /// The last inverse stage: writes positions [0, length) to the rows; with Half, that is at most the first half of
+  /// them, and the compiler drops what computes the others.
+  template <int R, bool Half>
   static void store_stage(const T* data, TileRows<T> out, Index length, Index inner) {
+    constexpr int digits = Half ? R / 2 : R;
     for (Index i = 0; i < inner; ++i, data += step) {
+      prefetch<digits, true>(out, length, inner, i);
       Registers<R, true> x;
       x.read(data, inner * step);
       butterfly<T, R>(x.re, x.im);
-      M2_UNROLL for (int j = 0; j < R; ++j) {
+      M2_UNROLL for (int j = 0; j < digits; ++j) {
         const Index t = j * inner + i;
         if (t >= length) break;
         x.im[j].store(out.data[0] + t * out.stride[0]);
@@ -138,8 +162,11 @@ class CpuDftStages {
       }
     }
   }
+  template <bool HalfIfEven>
   void store(const T* data, TileRows<T> out, Index length) const {
-    with_radix(stages_[0].radix, [&](auto radix) { store_stage<radix()>(data, out, length, stages_[0].inner); });
+    with_radix(stages_[0].radix, [&](auto radix) {
+      store_stage<radix(), HalfIfEven && radix() % 2 == 0>(data, out, length, stages_[0].inner);
+    });
   }
 
   void transform(std::size_t level, Index first, Index count, T* data) const {
