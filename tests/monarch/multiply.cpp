@@ -92,6 +92,17 @@ TEST_CASE("Monarch multiply over several tiles and threads", "[monarch]") {
   }
 }
 
+TEMPLATE_TEST_CASE("Monarch multiply: what is left over of register tiles", "[monarch]", float, double,
+                   std::complex<float>, bfloat16) {
+  for (const Layout layout : {Layout::features, Layout::batch}) {
+    for (const Index batch : {4, 5, 15, 16, 17, 33, 64, 81})  // lanes, pairs of registers, tiles
+      check_multiply<Cpu, TestType>(MonarchShape<2>(7, 5), batch, layout, layout);
+    for (Index rows = 1; rows <= 26; ++rows)  // rows of sums: every size of tile, and two of them
+      check_multiply<Cpu, TestType>(MonarchShape<1>::block_diagonal(6, 2 * rows, 2), 33, layout, layout);
+    check_multiply<Cpu, TestType>(MonarchShape<2>(16, 32), 48, layout, layout);  // with gaps between digits
+  }
+}
+
 TEMPLATE_TEST_CASE("Monarch VJP equals finite differences", "[monarch]", (On<Cpu, double>), (On<Serial, double>),
                    (On<Cpu, std::complex<double>>), (On<Serial, std::complex<double>>)) {
   using B = typename TestType::Backend;

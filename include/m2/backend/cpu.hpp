@@ -9,7 +9,7 @@
 #include "m2/backend/cpu/gemm.hpp"
 #include "m2/backend/cpu/long_convolution.hpp"
 #include "m2/backend/cpu/loops.hpp"
-#include "m2/backend/cpu/monarch.hpp"
+#include "m2/backend/cpu/monarch_vjp.hpp"
 #include "m2/backend/cpu/sixteen_bit.hpp"
 
 namespace m2 {
@@ -80,20 +80,20 @@ class Cpu {
   }
 
   /// The Monarch multiply and its VJP; monarch/multiply.hpp checks shapes and calls these.
-  template <Scalar T>
+  template <Element T>
   void monarch_multiply(const detail::MonarchCall<T>& call, Input<T, 2, Cpu> x, View<T, 2, Cpu> y) const {
-    detail::cpu_monarch_multiply<T>(call, tile_of(x), tile_of(y));
+    detail::cpu_monarch_multiply<T>(call, vectors_of(x), vectors_of(y));
   }
-  template <Scalar T>
+  template <Element T>
   void monarch_multiply_vjp(const detail::MonarchCall<T>& call, Input<T, 2, Cpu> x, Input<T, 2, Cpu> dy,
                             View<T, 2, Cpu> dx, std::span<T* const> dweights) const {
-    detail::cpu_monarch_multiply_vjp<T>(call, tile_of(x), tile_of(dy), tile_of(dx), dweights);
+    detail::cpu_monarch_multiply_vjp<T>(call, vectors_of(x), vectors_of(dy), vectors_of(dx), dweights);
   }
 
  private:
-  /// Rows of the view are vectors. Where an extent is 1, any stride is right, and that of a contiguous view is taken.
+  /// The rows of a view. Where an extent is 1, any stride is right, and that of a contiguous view is taken.
   template <class T>
-  static detail::Tile<T> tile_of(View<T, 2, Cpu> view) {
+  static detail::Vectors<T> vectors_of(View<T, 2, Cpu> view) {
     return {view.data(), view.extent(1) == 1 ? 1 : view.stride(1),
             view.extent(0) == 1 ? view.extent(1) : view.stride(0)};
   }

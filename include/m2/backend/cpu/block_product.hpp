@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <type_traits>
+#include <utility>
 
-#include "m2/backend/cpu/lanes.hpp"
+#include "m2/backend/cpu/register_tile.hpp"
+#include "m2/backend/cpu/transpose.hpp"
 
-/// The products of a Monarch factor's blocks with a batch: small matrices, many of them, where a general matrix product
-/// spends its time on packing and set-up.
+/// The products of a Monarch factor's blocks with a batch whose vectors lie along the lanes.
 namespace m2::detail {
 
 /// The weights of one block, element (row, column) at data[row * row_stride + column * column_stride].
@@ -17,83 +18,70 @@ struct BlockWeights {
   Index rows, columns, row_stride, column_stride;
 };
 
-/// J rows of the product for V registers of vectors, the sums kept in registers.
-/// x is a packed panel (columns, V L).
-template <class T, Index J, Index V>
-M2_INLINE void block_product_tile(const BlockWeights<T>& w, Index row, const T* panel, T* y, Index y_stride) {
-  constexpr Index lanes = Lanes<T>::count;
-  Lanes<T> sums[std::size_t{J}][std::size_t{V}];
-  M2_UNROLL
-  for (Index j = 0; j < J; ++j) M2_UNROLL
-  for (Index v = 0; v < V; ++v) sums[j][v] = Lanes<T>::zero();
-  const T* weights = w.data + row * w.row_stride;
-  for (Index d = 0; d < w.columns; ++d) {
-    Lanes<T> x[std::size_t{V}];
-    M2_UNROLL
-    for (Index v = 0; v < V; ++v) x[v] = Lanes<T>::load(panel + (d * V + v) * lanes);
-    M2_UNROLL
-    for (Index j = 0; j < J; ++j) M2_UNROLL
-    for (Index v = 0; v < V; ++v) sums[j][v] = add_scaled(sums[j][v], x[v], weights[j * w.row_stride]);
-    weights += w.column_stride;
-  }
-  M2_UNROLL
-  for (Index j = 0; j < J; ++j) M2_UNROLL
-  for (Index v = 0; v < V; ++v) sums[j][v].store(y + (row + j) * y_stride + v * lanes);
-}
+/// The vectors of one block: digit d at data + d * stride, the batch contiguous; complex numbers in planes.
+template <class R>
+struct BlockVectors {
+  R* data;
+  Index stride, plane;
+};
 
-/// All rows of the product for V registers of vectors: tiles of J rows, and smaller ones for the rest.
-template <class T, Index J, Index V>
-void block_product_panel(const BlockWeights<T>& w, const T* panel, T* y, Index y_stride) {
-  Index row = 0;
-  for (; row + J <= w.rows; row += J) block_product_tile<T, J, V>(w, row, panel, y, y_stride);
-  if constexpr (J > 8) {
-    for (; row + 8 <= w.rows; row += 8) block_product_tile<T, 8, V>(w, row, panel, y, y_stride);
-  }
-  for (; row + 4 <= w.rows; row += 4) block_product_tile<T, 4, V>(w, row, panel, y, y_stride);
-  for (; row < w.rows; ++row) block_product_tile<T, 1, V>(w, row, panel, y, y_stride);
-}
-
-/// y = W x for `batch` vectors, a multiple of a register's lanes, contiguous in x (columns, batch) and y (rows, batch).
-/// A panel of x is packed first: its rows may lie a power of two apart, where they would push each other out of the
-/// cache. panel: room for 2 w.columns registers.
+/// The largest register tile: 24 of 32 registers of sums, or 12 of 16, two of them side by side. A complex number takes
+/// two registers.
+inline constexpr Index tile_columns = 2;
 template <class T>
-void block_product(const BlockWeights<T>& w, const T* x, Index x_stride, T* y, Index y_stride, Index batch, T* panel) {
-  constexpr Index lanes = Lanes<T>::count;
-  constexpr Index tile_rows = register_bytes == 64 ? 12 : 6;  // 2 registers each: 24 of 32 registers, or 12 of 16
-  Index b = 0;
-  for (; b + 2 * lanes <= batch; b += 2 * lanes) {
-    for (Index d = 0; d < w.columns; ++d) std::copy_n(x + d * x_stride + b, 2 * lanes, panel + d * 2 * lanes);
-    block_product_panel<T, tile_rows, 2>(w, panel, y + b, y_stride);
-  }
-  for (; b < batch; b += lanes) {
-    for (Index d = 0; d < w.columns; ++d) std::copy_n(x + d * x_stride + b, lanes, panel + d * lanes);
-    block_product_panel<T, tile_rows, 1>(w, panel, y + b, y_stride);
+inline constexpr Index tile_rows = (register_bytes == 64 ? 12 : 6) / planes_of<T>;
+
+/// Calls f(J, row) for tiles of at most Largest rows, J of them, that cover `rows` rows: as few tiles as can be, of
+/// equal size but for one row. J is a std::integral_constant.
+template <Index Largest, class F>
+M2_INLINE void for_row_tiles(Index rows, F&& f) {
+  const Index tiles = (rows + Largest - 1) / Largest;
+  for (Index t = 0, row = 0; t < tiles; ++t) {
+    const Index size = (rows - row + tiles - t - 1) / (tiles - t);
+    [&]<Index... J>(std::integer_sequence<Index, J...>) {
+      (void)((size == J + 1 && (f(std::integral_constant<Index, J + 1>{}, row), true)) || ...);
+    }
+    (std::make_integer_sequence<Index, Largest>{});
+    row += size;
   }
 }
 
-/// y = W x for one vector x, contiguous; the rows of W are contiguous. Four rows at a time share the loads of x.
+/// Where the weights and the vectors of the block that comes next lie, seen from this one.
+struct NextBlock {
+  Index weights, vectors;
+};
+
+/// All rows of the product for V registers of vectors.
+template <class T, Index V>
+void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
+                         NextBlock next) {
+  constexpr Index planes = planes_of<T>;
+  const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
+  const TileOperand<T> right{x.data, x.stride, 0, x.plane, next.vectors};
+  for_row_tiles<tile_rows<T>>(w.rows, [&]<Index J>(std::integral_constant<Index, J>, Index row) {
+    const TileOperand<T> left{numbers + row * w.row_stride * planes, w.column_stride * planes, w.row_stride * planes, 1,
+                              next.weights * planes};
+    const TileResult<RealOf<T>> sums{y.data + row * y.stride, y.stride, Lanes<T>::count, y.plane};
+    row == 0 ? register_tile<T, J, V, Left::numbers, Sums::replace, true>(w.columns, left, right, sums)
+             : register_tile<T, J, V, Left::numbers, Sums::replace, false>(w.columns, left, right, sums);
+  });
+}
+
+/// y = W x for `batch` vectors, a multiple of a register's lanes.
 template <class T>
-void block_times_vector(const BlockWeights<T>& w, const T* x, T* y, Index y_stride) {
-  constexpr Index lanes = Lanes<T>::count;
-  const Index whole = w.columns / lanes * lanes;
-  const auto rows = [&]<Index J>(std::integral_constant<Index, J>, Index row) {
-    Lanes<T> sums[std::size_t{J}];
-    for (Index j = 0; j < J; ++j) sums[j] = Lanes<T>::zero();
-    for (Index d = 0; d < whole; d += lanes) {
-      const Lanes<T> part = Lanes<T>::load(x + d);
-      for (Index j = 0; j < J; ++j)
-        sums[j] = add_product(sums[j], Lanes<T>::load(w.data + (row + j) * w.row_stride + d), part);
-    }
-    for (Index j = 0; j < J; ++j) {
-      T total = 0;
-      for (Index i = 0; i < lanes; ++i) total += sums[j].v[i];
-      for (Index d = whole; d < w.columns; ++d) total += w.data[(row + j) * w.row_stride + d] * x[d];
-      y[(row + j) * y_stride] = total;
-    }
-  };
-  Index row = 0;
-  for (; row + 4 <= w.rows; row += 4) rows(std::integral_constant<Index, 4>{}, row);
-  for (; row < w.rows; ++row) rows(std::integral_constant<Index, 1>{}, row);
+void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y, Index batch,
+                   NextBlock next) {
+  constexpr Index lanes = Lanes<T>::count, columns = tile_columns;
+  for (Index b = 0; b < batch;) {
+    const bool whole = b + columns * lanes <= batch;
+    const BlockVectors<const RealOf<T>> from{x.data + b, x.stride, x.plane};
+    const BlockVectors<RealOf<T>> to{y.data + b, y.stride, y.plane};
+    const Index step = whole ? columns * lanes : lanes;
+    b += step;
+    // The next panel of this block is prefetched, or after the last one the first of the next block, and its weights.
+    const NextBlock ahead = b < batch ? NextBlock{0, step} : NextBlock{next.weights, next.vectors - b + step};
+    whole ? block_product_panel<T, columns>(w, from, to, ahead) : block_product_panel<T, 1>(w, from, to, ahead);
+  }
 }
 
 }  // namespace m2::detail

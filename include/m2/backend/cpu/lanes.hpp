@@ -1,5 +1,6 @@
 #pragma once
 
+#include <complex>
 #include <cstring>
 
 #include "m2/core/butterfly.hpp"
@@ -72,5 +73,67 @@ struct Lanes {
   }
   M2_INLINE void store(T* to) const { std::memcpy(to, &v, sizeof(v)); }
 };
+
+/// Complex numbers in two registers, real parts and imaginary parts. In memory the two lie in planes of their own, the
+/// imaginary one `plane` numbers behind the real one; real numbers have one plane, and the argument means nothing.
+template <class R>
+struct Lanes<std::complex<R>> {
+  static constexpr Index count = Lanes<R>::count;
+  Lanes<R> re, im;
+
+  static M2_INLINE Lanes zero() { return {Lanes<R>::zero(), Lanes<R>::zero()}; }
+  friend M2_INLINE Lanes operator+(Lanes a, Lanes b) { return {a.re + b.re, a.im + b.im}; }
+  friend M2_INLINE Lanes add_scaled(Lanes c, Lanes a, std::complex<R> s) {
+    return {subtract_scaled(add_scaled(c.re, a.re, s.real()), a.im, s.imag()),
+            add_scaled(add_scaled(c.im, a.im, s.real()), a.re, s.imag())};
+  }
+};
+
+/// How many numbers a T is, and so how many planes an array of it is split into.
+template <class T>
+inline constexpr Index planes_of = 1;
+template <class R>
+inline constexpr Index planes_of<std::complex<R>> = 2;
+
+template <class T>
+M2_INLINE Lanes<T> load_lanes(const T* from, Index) {
+  return Lanes<T>::load(from);
+}
+template <class T>
+M2_INLINE void store_lanes(Lanes<T> lanes, T* to, Index) {
+  lanes.store(to);
+}
+template <class T>
+requires(planes_of<T> == 2) M2_INLINE Lanes<T> load_lanes(const typename T::value_type* from, Index plane) {
+  return {Lanes<typename T::value_type>::load(from), Lanes<typename T::value_type>::load(from + plane)};
+}
+template <class T>
+requires(planes_of<T> == 2) M2_INLINE void store_lanes(Lanes<T> lanes, typename T::value_type* to, Index plane) {
+  lanes.re.store(to);
+  lanes.im.store(to + plane);
+}
+
+/// A number of an array in planes.
+template <class T>
+M2_INLINE T load_scalar(const T* from, Index) {
+  return *from;
+}
+template <class T>
+requires(planes_of<T> == 2) M2_INLINE T load_scalar(const typename T::value_type* from, Index plane) {
+  return {*from, from[plane]};
+}
+
+/// Asks for the cache line of an address that will be read, or written, soon; any address will do. Inlined always: g++
+/// takes a function that only prefetches for one without effect, and drops the call.
+M2_INLINE void prefetch_line([[maybe_unused]] const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address);
+#endif
+}
+M2_INLINE void prefetch_for_write([[maybe_unused]] const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address, 1);
+#endif
+}
 
 }  // namespace m2::detail

@@ -4,219 +4,208 @@
 #include <span>
 
 #include "m2/backend/cpu/block_product.hpp"
-#include "m2/backend/cpu/gemm.hpp"
-#include "m2/backend/cpu/loops.hpp"
-#include "m2/backend/cpu/scratch.hpp"
-#include "m2/backend/cpu/transpose.hpp"
+#include "m2/backend/cpu/block_vector.hpp"
+#include "m2/backend/cpu/threads.hpp"
+#include "m2/backend/cpu/vector_tile.hpp"
 #include "m2/core/factor_shape.hpp"
 
 /// The Monarch multiply on the CPU. The batch is cut into tiles that stay in cache through all factors; in a tile the
-/// batch is contiguous, so that every block of every factor is one Eigen product whose strides are the permutation. A
-/// tile is read from and written to the caller's memory directly where a product can do it, and transposed on the way
-/// otherwise.
+/// batch is contiguous, so that the permutations between factors are strides. A tile is read from and written to the
+/// caller's memory directly where the batch is contiguous there, and transposed in registers on the way otherwise.
 namespace m2::detail {
 
-/// A tile of vectors: element (feature, vector) at data[feature * feature_stride + vector * batch_stride].
-template <class T>
-struct Tile {
-  T* data;
-  Index feature_stride, batch_stride;
-
-  Tile at(Index vector) const { return {data + vector * batch_stride, feature_stride, batch_stride}; }
-};
-
-/// The vectors of block (o, i) of a factor, as a (digit x batch) matrix.
-template <class T>
-StridedMatrix<T> block_of(Tile<T> tile, Index o, Index i, Index digits, Index inner, Index batch) {
-  return {tile.data + (o * digits * inner + i) * tile.feature_stride, digits, batch, inner * tile.feature_stride,
-          tile.batch_stride};
+/// The vectors of block (o, i) of a factor with this many digits.
+template <class R>
+BlockVectors<R> block_of(VectorTile<R> tile, Index o, Index i, Index digits, Index inner) {
+  return {tile.feature(o * digits * inner + i), tile.digit_stride(inner), tile.plane};
 }
 
-struct PanelScratch;
+/// Fewer multiply-adds than this are not worth waking a thread for.
+inline constexpr Index parallel_products = 50000;
 
 /// y = W x for every block of a factor; with Transposed, y = W^T x, so that in and out change places. Blocks are shared
 /// among threads unless the caller's tile already belongs to one of them.
-template <bool Transposed, class T>
-void apply_factor(const FactorShape& f, const T* weights, Tile<const T> x, Tile<T> y, Index batch) {
-  constexpr Index lanes = Lanes<T>::count;
-  const Index in = Transposed ? f.out : f.in, out = Transposed ? f.in : f.out;
-  const int threads = batch * f.weight_count() > 50000 ? available_threads() : 1;
-  parallel_parts(f.blocks(), threads, [&](Index block) {
-    const Index o = block / f.inner, i = block % f.inner;
-    const T* w = weights + block * f.out * f.in;
-    const BlockWeights<T> matrix{w, out, in, Transposed ? 1 : f.in, Transposed ? f.in : 1};
-    const auto from = block_of(x, o, i, in, f.inner, batch);
-    const auto to = block_of(y, o, i, out, f.inner, batch);
-    T* panel = thread_scratch<PanelScratch, T>(2 * lanes * in);
-    if (batch % lanes == 0 && from.col_stride == 1 && to.col_stride == 1) {
-      block_product(matrix, from.data, from.row_stride, to.data, to.row_stride, batch, panel);
-    } else if (batch <= lanes / 4 && !Transposed) {
-      for (Index b = 0; b < batch; ++b) {
-        for (Index d = 0; d < in; ++d) panel[d] = from.data[d * from.row_stride + b * from.col_stride];
-        block_times_vector(matrix, panel, to.data + b * to.col_stride, to.row_stride);
-      }
-    } else {
-      gemm_single<T>({w, out, in, matrix.row_stride, matrix.column_stride}, from, to, false);
+template <bool Transposed, class T, class R = RealOf<T>>
+void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x, VectorTile<R> y, Index width) {
+  const Index in = Transposed ? f.out : f.in, out = Transposed ? f.in : f.out, size = in * out;
+  const int threads = width * f.weight_count() > parallel_products ? available_threads() : 1;
+  parallel_parts(threads, threads, [&](Index part) {
+    const Index end = f.blocks() * (part + 1) / threads;
+    for (Index block = f.blocks() * part / threads; block < end; ++block) {
+      const Index o = block / f.inner, i = block % f.inner, next = std::min(block + 1, end - 1);
+      const BlockWeights<T> matrix{weights + block * size, out, in, Transposed ? 1 : f.in, Transposed ? f.in : 1};
+      const auto from = block_of(x, o, i, in, f.inner);
+      const auto coming = block_of(x, next / f.inner, next % f.inner, in, f.inner);
+      block_product(matrix, from, block_of(y, o, i, out, f.inner), width,
+                    {(next - block) * size, coming.data - from.data});
     }
   });
 }
 
-/// dw += dy x^T, block by block.
+/// Vectors of a tile in a buffer: rounded up to whole registers.
 template <class T>
-void accumulate_weight_gradients(const FactorShape& f, Tile<const T> x, Tile<const T> dy, T* dw, Index batch) {
-  const int threads = batch * f.weight_count() > 50000 ? available_threads() : 1;
-  parallel_parts(f.blocks(), threads, [&](Index block) {
-    const Index o = block / f.inner, i = block % f.inner;
-    gemm_single<T>(block_of(dy, o, i, f.out, f.inner, batch), block_of(x, o, i, f.in, f.inner, batch).transposed(),
-                   {dw + block * f.out * f.in, f.out, f.in, f.in, 1}, true);
-  });
+Index padded_batch(Index batch) {
+  constexpr Index lanes = Lanes<T>::count;
+  return (batch + lanes - 1) / lanes * lanes;
 }
 
-/// Copies `features` features of `batch` vectors, and zeroes the features above and the vectors behind them up to
-/// `padded` and `padded_batch`. Reads and writes both run along their own contiguous dimension: where a stride is a
-/// power of two, a plain transposition would touch one element each of many cache lines that all belong to one cache
-/// set.
+/// Vectors to a tile: one buffer of the widest vector in half of a 1 MiB second-level cache, but at least four
+/// registers, since a tile reads all weights. Tiles are equal, in whole pairs of registers, and every thread has as
+/// many.
 template <class T>
-void copy_tile(Tile<const T> from, Tile<T> to, Index features, Index padded, Index batch, Index padded_batch) {
-  if (from.feature_stride == 1 && to.batch_stride == 1) {
-    transpose(from.data, from.batch_stride, batch, features, to.data, to.feature_stride);
-  } else if (from.batch_stride == 1 && to.feature_stride == 1) {
-    transpose(from.data, from.feature_stride, features, batch, to.data, to.batch_stride);
-  } else {
-    for (Index f = 0; f < features; ++f)
-      for (Index b = 0; b < batch; ++b)
-        to.data[f * to.feature_stride + b * to.batch_stride] =
-            from.data[f * from.feature_stride + b * from.batch_stride];
-  }
-  for (Index f = 0; f < padded; ++f)
-    for (Index b = f < features ? batch : 0; b < padded_batch; ++b)
-      to.data[f * to.feature_stride + b * to.batch_stride] = T{0};
+Index tile_size(Index widest, Index batch, int threads) {
+  constexpr Index pair = 2 * Lanes<T>::count, bytes = static_cast<Index>(sizeof(RealOf<T>)) * planes_of<T>;
+  const Index fitting = (Index{1} << 19) / (widest * bytes) / pair * pair;
+  const Index largest = std::clamp<Index>(fitting, 2 * pair, 16 * pair);
+  Index tiles = (batch + largest - 1) / largest;
+  if (batch >= threads * pair) tiles = (tiles + threads - 1) / threads * threads;
+  const Index share = (batch + tiles - 1) / tiles;
+  return std::min((share + pair - 1) / pair * pair, batch);
+}
+
+/// Factors can work in the caller's memory if the batch is contiguous there and fills whole registers.
+template <class T>
+bool direct(Vectors<T> vectors, Index batch, bool whole) {
+  using Number = std::remove_const_t<T>;
+  if constexpr (Scalar<Number>) return whole && vectors.batch_stride == 1 && batch % Lanes<Number>::count == 0;
+  return false;
+}
+
+/// A tile of `width` vectors in a buffer. Features lie an odd number of registers apart, to use all cache sets.
+template <class T>
+VectorTile<RealOf<T>> tile_in(RealOf<T>* buffer, Index width) {
+  const Index plane = width + (width / Lanes<T>::count % 2 == 0 ? Lanes<T>::count : 0);
+  return {buffer, plane * planes_of<T>, plane};
+}
+
+/// What a buffer needs to hold a tile of the widest vectors, gaps included.
+template <class T, class U>
+Index tile_buffer_size(const MonarchCall<U>& call, Index width) {
+  return call.widest * (tile_in<T>(nullptr, width).stride + Lanes<T>::count);
+}
+
+/// The tile between two factors: a gap behind all that belongs to one digit of the second, if the first writes that in
+/// one piece.
+template <class T>
+VectorTile<RealOf<T>> with_gaps(VectorTile<RealOf<T>> tile, const FactorShape& first, const FactorShape& second) {
+  if (first.out * first.inner == second.inner) tile.group = second.inner, tile.gap = Lanes<T>::count;
+  return tile;
 }
 
 struct MonarchScratch;
 
-/// Vectors to a tile: two buffers of the widest vector in 3/4 of a 1 MiB second-level cache, but at least 64, since a
-/// tile reads all weights, and at most 256. Fewer when that lets every thread have a tile.
-template <class T>
-Index tile_size(const MonarchCall<T>& call, int threads) {
-  const Index cache = Index{3} << 18;
-  Index tile = std::clamp<Index>(cache / (2 * call.widest * static_cast<Index>(sizeof(T))) / 32 * 32, 64, 256);
-  const Index share = (call.batch + threads - 1) / threads;
-  if (share < tile && share >= 32) tile = (share + 31) / 32 * 32;
-  return std::min(tile, call.batch);
-}
-
-/// Vectors of a tile in a buffer: rounded up to whole registers, unless there are so few that one by one is better.
-template <class T>
-Index padded_batch(Index batch) {
-  constexpr Index lanes = Lanes<T>::count;
-  return batch <= lanes / 4 ? batch : (batch + lanes - 1) / lanes * lanes;
-}
-
-/// Factors can work in the caller's memory if the batch is contiguous there and fills whole registers, or is tiny.
-template <class T>
-bool direct(Tile<T> tile, Index batch) {
-  return padded_batch<std::remove_const_t<T>>(batch) == batch &&
-         (tile.batch_stride == 1 || batch <= Lanes<std::remove_const_t<T>>::count / 4);
-}
-
-template <class T>
-void multiply_tile(const MonarchCall<T>& call, Tile<const T> x, Tile<T> y, Index batch) {
-  const Index count = static_cast<Index>(call.factors.size()), width = padded_batch<T>(batch);
-  T* buffer = thread_scratch<MonarchScratch, T>(2 * call.widest * width);
-  Tile<T> next{buffer, width, 1}, other{buffer + call.widest * width, width, 1};
-  Tile<const T> from = x;
-  if (call.in_features < call.padded_in() || !direct(x, batch)) {
-    copy_tile<T>(x, next, call.in_features, call.padded_in(), batch, width);
-    from = {next.data, width, 1};
+template <class T, class S>
+void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights, Vectors<const T> x, Vectors<T> y,
+                   Index batch) {
+  using R = RealOf<T>;
+  const std::size_t count = call.factors.size();
+  const Index width = padded_batch<S>(batch);
+  const Index size = tile_buffer_size<S>(call, width);
+  R* buffer = thread_scratch<MonarchScratch, R>(2 * size);
+  VectorTile<R> next = tile_in<S>(buffer, width), other = tile_in<S>(buffer + size, width);
+  VectorTile<const R> from = next;
+  const bool read_in_place = direct(x, batch, call.in_features == call.padded_in());
+  const bool write_in_place = direct(y, batch, call.out_features == call.padded_out());
+  if constexpr (Scalar<T>) {
+    if (read_in_place) from = {x.data, x.feature_stride, 0};
+  }
+  if (!read_in_place) {
+    load_vectors<T, R>(x, next, call.in_features, call.padded_in(), batch, width);
     std::swap(next, other);
   }
-  const bool direct_out = call.out_features == call.padded_out() && direct(y, batch);
-  for (Index f = 0; f < count; ++f) {
-    const auto at = static_cast<std::size_t>(f);
-    const Tile<T> to = f + 1 == count && direct_out ? y : next;
-    apply_factor<false, T>(call.factors[at], call.weights[at], from, to, width);
-    from = {to.data, to.feature_stride, to.batch_stride};
-    std::swap(next, other);
-  }
-  if (!direct_out) copy_tile<T>(from, y, call.out_features, call.out_features, batch, batch);
-}
-
-template <class T>
-void cpu_monarch_multiply(const MonarchCall<T>& call, Tile<const T> x, Tile<T> y) {
-  if (call.batch == 0) return;
-  const int threads = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;
-  const Index tile = tile_size(call, threads), tiles = (call.batch + tile - 1) / tile;
-  parallel_parts(tiles, tiles >= threads ? threads : 1, [&](Index t) {
-    const Index begin = t * tile;
-    multiply_tile(call, x.at(begin), y.at(begin), std::min(tile, call.batch - begin));
-  });
-}
-
-struct MonarchGradientScratch;
-
-/// Where each part of a VJP sums its weight gradients: part 0 in the caller's memory, the others in memory of their
-/// own.
-template <class T>
-struct PartialGradients {
-  std::span<const FactorShape> factors;
-  std::span<T* const> dweights;
-  T* own;
-  Index total;
-
-  T* of(Index part, std::size_t factor) const {
-    if (part == 0) return dweights[factor];
-    Index offset = (part - 1) * total;
-    for (std::size_t f = 0; f < factor; ++f) offset += factors[f].weight_count();
-    return own + offset;
-  }
-};
-
-/// One tile of the VJP: the inputs of all factors are computed again, which costs less than keeping them in memory.
-template <class T>
-void multiply_vjp_tile(const MonarchCall<T>& call, Tile<const T> x, Tile<const T> dy, Tile<T> dx,
-                       const PartialGradients<T>& sums, Index part, Index batch) {
-  const auto count = call.factors.size();
-  const Index width = padded_batch<T>(batch), step = call.widest * width;
-  T* buffer = thread_scratch<MonarchScratch, T>((static_cast<Index>(count) + 2) * step);
-  const auto input = [&](std::size_t f) { return Tile<T>{buffer + static_cast<Index>(f) * step, width, 1}; };
-  const auto read = [](Tile<T> t) { return Tile<const T>{t.data, t.feature_stride, t.batch_stride}; };
-  copy_tile<T>(x, input(0), call.in_features, call.padded_in(), batch, width);
-  for (std::size_t f = 0; f + 1 < count; ++f)
-    apply_factor<false, T>(call.factors[f], call.weights[f], read(input(f)), input(f + 1), width);
-  Tile<T> gradient = input(count), other = input(count + 1);
-  copy_tile<T>(dy, gradient, call.out_features, call.padded_out(), batch, width);
-  for (std::size_t f = count; f-- > 0;) {
-    accumulate_weight_gradients<T>(call.factors[f], read(input(f)), read(gradient), sums.of(part, f), width);
-    apply_factor<true, T>(call.factors[f], call.weights[f], read(gradient), other, width);
-    std::swap(gradient, other);
-  }
-  copy_tile<T>(read(gradient), dx, call.in_features, call.in_features, batch, batch);
-}
-
-/// dx overwritten, dweights accumulated. Partial sums are added in a fixed order: the result depends on the number of
-/// threads, never on their timing.
-template <class T>
-void cpu_monarch_multiply_vjp(const MonarchCall<T>& call, Tile<const T> x, Tile<const T> dy, Tile<T> dx,
-                              std::span<T* const> dweights) {
-  if (call.batch == 0) return;
-  const int available = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;
-  const Index tile = tile_size(call, available), tiles = (call.batch + tile - 1) / tile;
-  const int threads = tiles >= available ? available : 1;
-  PartialGradients<T> sums{call.factors, dweights, nullptr, 0};
-  for (const FactorShape& f : call.factors) sums.total += f.weight_count();
-  sums.own = thread_scratch<MonarchGradientScratch, T>(sums.total * (threads - 1));
-  std::fill_n(sums.own, sums.total * (threads - 1), T{0});
-  parallel_parts(threads, threads, [&](Index part) {
-    for (Index t = tiles * part / threads; t < tiles * (part + 1) / threads; ++t) {
-      const Index begin = t * tile;
-      multiply_vjp_tile(call, x.at(begin), dy.at(begin), dx.at(begin), sums, part, std::min(tile, call.batch - begin));
+  for (std::size_t f = 0; f < count; ++f) {
+    VectorTile<R> to = f + 1 < count ? with_gaps<S>(next, call.factors[f], call.factors[f + 1]) : next;
+    if constexpr (Scalar<T>) {
+      if (f + 1 == count && write_in_place) to = {y.data, y.feature_stride, 0};
     }
+    apply_factor<false, S>(call.factors[f], weights[f], from, to, width);
+    from = to;
+    std::swap(next, other);
+  }
+  if (!write_in_place) store_vectors<T, R>(from, y, call.out_features, batch);
+}
+
+struct VectorScratch;
+struct DigitScratch;
+
+/// A few vectors, one after the other: their lanes would be mostly empty.
+template <Scalar T>
+void multiply_few(const MonarchCall<T>& call, Vectors<const T> x, Vectors<T> y) {
+  T* buffer = thread_scratch<VectorScratch, T>(2 * call.widest * call.batch);
+  Vectors<T> next{buffer, 1, call.widest}, other{buffer + call.widest * call.batch, 1, call.widest};
+  Vectors<const T> from = x;
+  const auto as_input = [](Vectors<T> v) { return Vectors<const T>{v.data, v.feature_stride, v.batch_stride}; };
+  if (call.in_features < call.padded_in()) {
+    for (Index b = 0; b < call.batch; ++b) {
+      T* to = next.at(b).data;
+      for (Index f = 0; f < call.in_features; ++f) to[f] = x.at(b).data[f * x.feature_stride];
+      std::fill(to + call.in_features, to + call.padded_in(), T{0});
+    }
+    from = as_input(next);
+    std::swap(next, other);
+  }
+  for (std::size_t a = 0; a < call.factors.size(); ++a) {
+    const FactorShape& f = call.factors[a];
+    const bool last = a + 1 == call.factors.size(), cut = call.out_features < call.padded_out();
+    const Vectors<T> to = last && !cut ? y : next;
+    const Index step = f.inner * from.feature_stride;
+    const int threads = call.batch * f.weight_count() > parallel_products ? available_threads() : 1;
+    parallel_parts(threads, threads, [&](Index part) {
+      T* gathered = thread_scratch<DigitScratch, T>(f.in);
+      for (Index block = f.blocks() * part / threads; block < f.blocks() * (part + 1) / threads; ++block) {
+        const Index o = block / f.inner, i = block % f.inner;
+        for (Index b = 0; b < call.batch; ++b) {
+          const T* digits = from.at(b).data + (o * f.in * f.inner + i) * from.feature_stride;
+          for (Index d = 0; step != 1 && d < f.in; ++d) gathered[d] = digits[d * step];
+          block_times_vector<T>(
+              {call.weights[a] + block * f.out * f.in, f.out, f.in, f.in, 1}, step == 1 ? digits : gathered,
+              to.at(b).data + (o * f.out * f.inner + i) * to.feature_stride, f.inner * to.feature_stride);
+        }
+      }
+    });
+    from = as_input(to);
+    std::swap(next, other);
+  }
+  if (call.out_features == call.padded_out()) return;
+  for (Index b = 0; b < call.batch; ++b)
+    for (Index f = 0; f < call.out_features; ++f) y.at(b).data[f * y.feature_stride] = from.at(b).data[f];
+}
+
+struct WeightScratch;
+
+/// The weights in the type that sums are held in: 16-bit ones are converted once a call, others are used as they are.
+template <class T, class F>
+void with_sum_weights(const MonarchCall<T>& call, F&& f) {
+  if constexpr (SixteenBit<T>) {
+    Index total = 0;
+    for (const FactorShape& shape : call.factors) total += shape.weight_count();
+    float* converted = thread_scratch<WeightScratch, float>(total);
+    const float** weights = thread_scratch<WeightScratch, const float*>(static_cast<Index>(call.factors.size()));
+    for (std::size_t a = 0; a < call.factors.size(); ++a) {
+      weights[a] = converted;
+      for (Index i = 0; i < call.factors[a].weight_count(); ++i) *converted++ = static_cast<float>(call.weights[a][i]);
+    }
+    f(std::span<const float* const>(weights, call.factors.size()));
+  } else {
+    f(call.weights);
+  }
+}
+
+template <class T>
+void cpu_monarch_multiply(const MonarchCall<T>& call, Vectors<const T> x, Vectors<T> y) {
+  using S = SumOf<T>;
+  if (call.batch == 0) return;
+  if constexpr (Scalar<T>) {
+    if (call.batch <= Lanes<T>::count / 4) return multiply_few(call, x, y);
+  }
+  const int threads = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;
+  const Index tile = tile_size<S>(call.widest, call.batch, threads), tiles = (call.batch + tile - 1) / tile;
+  with_sum_weights(call, [&](std::span<const S* const> weights) {
+    parallel_parts(tiles, tiles >= threads ? threads : 1, [&](Index t) {
+      const Index begin = t * tile;
+      multiply_tile<T, S>(call, weights, x.at(begin), y.at(begin), std::min(tile, call.batch - begin));
+    });
   });
-  for (Index part = 1; part < threads; ++part)
-    for (std::size_t f = 0; f < call.factors.size(); ++f)
-      cpu_for_each(call.factors[f].weight_count(),
-                   [out = dweights[f], in = sums.of(part, f)](Index i) { out[i] += in[i]; });
 }
 
 }  // namespace m2::detail
