@@ -54,7 +54,7 @@ void transform(const Eigen::MatrixXcf& x, const Matrix& expected) {
   const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   std::string radices;
   Eigen::Index sum = 0;
-  for (const m2::Index radix : f.radices()) radices += " " + std::to_string(radix), sum += radix;
+  for (const m2::Index radix : f.radices()) radices.append(" ").append(std::to_string(radix)), sum += radix;
   const double error = (y.cast<Wide>() - expected).norm() / expected.norm();
   // A few roundings for each doubling of the size.
   const double allowed = static_cast<double>(std::numeric_limits<float>::epsilon()) * std::log2(static_cast<double>(n));
