@@ -2,6 +2,7 @@
 
 #include <complex>
 #include <concepts>
+#include <limits>
 
 #include "m2/core/qualifiers.hpp"
 
@@ -60,6 +61,16 @@ using RealOf = typename detail::ElementTraits<T>::Real;
 /// The same kind of number in double precision.
 template <Element T>
 using WideOf = typename detail::ElementTraits<T>::Wide;
+
+/// The distance from 1 to the next number of T, of its real part if complex.
+template <Element T>
+double epsilon_of() {
+  if constexpr (SixteenBit<T>) {
+    return static_cast<double>(static_cast<float>(std::numeric_limits<T>::epsilon()));
+  } else {
+    return static_cast<double>(std::numeric_limits<RealOf<T>>::epsilon());
+  }
+}
 
 /// The complex conjugate; a real number is its own.
 template <Element T>

@@ -73,11 +73,9 @@ class CausalMonarchShape {
       : triangles_(radices),
         length_(length == 0 ? triangles_.size() : length),
         kernel_length_(kernel_length == 0 ? length_ : kernel_length),
-        kernel_triangles_(with_top(radices, checked_kernel_blocks())) {
-    const Index twice = detail::checked_product(2, triangles_.coefficient_count());
-    M2_REQUIRE(!__builtin_add_overflow(twice, kernel_triangles_.coefficient_count(), &count_),
-               "causal_monarch: the coefficients of radices ", radices, " do not fit 64 bits");
-  }
+        kernel_triangles_(with_top(radices, checked_kernel_blocks())),
+        count_(detail::checked_sum("causal_monarch", kernel_triangles_.coefficient_count(),
+                                   detail::checked_product("causal_monarch", 2, triangles_.coefficient_count()))) {}
 
   /// With causal_radices(length).
   static CausalMonarchShape of_length(Index length, Index kernel_length = 0) {

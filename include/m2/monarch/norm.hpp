@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "m2/monarch/algebra.hpp"
@@ -42,16 +41,6 @@ M2_HD double squared_modulus(T x) {
 template <class T, Backend B>
 double squared_norm(B& be, const T* data, Index n) {
   return be.sum(n, [=] M2_HD(Index i) { return squared_modulus(data[i]); });
-}
-
-/// The distance from 1 to the next number of T, of its real part if complex.
-template <Element T>
-double epsilon() {
-  if constexpr (SixteenBit<T>) {
-    return static_cast<double>(static_cast<float>(std::numeric_limits<T>::epsilon()));
-  } else {
-    return static_cast<double>(std::numeric_limits<RealOf<T>>::epsilon());
-  }
 }
 
 /// The maximum norm of a factor: the largest sum of |w| over a row of a block.

@@ -76,9 +76,7 @@ class DigitPermutation {
     for (std::size_t d = count; d-- > 0;) {
       M2_REQUIRE(radices[d] >= 1, "digit permutation: radix ", d, " is ", radices[d], ", at least 1 is needed");
       strides[d] = size_;
-      M2_REQUIRE(!__builtin_mul_overflow(size_, radices[d], &size_),
-                 "digit permutation: the size does not fit an "
-                 "index of 64 bits");
+      size_ = detail::checked_product("digit permutation", size_, radices[d]);
     }
     std::vector<bool> seen(count);
     for (const int axis : axes) {
