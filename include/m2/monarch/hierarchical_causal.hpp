@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "m2/monarch/hierarchical_causal_shape.hpp"
+#include "m2/monarch/linear_map.hpp"
 #include "m2/monarch/lower_triangle.hpp"
 #include "m2/monarch/multiply.hpp"
 #include "m2/ops/elementwise.hpp"
@@ -51,8 +52,7 @@ class HierarchicalCausal {
   /// y = T u along the sequence, T's first rows and columns if it is shorter than shape().length().
   ///
   /// Shapes   u, y (batch, length, channels), length and channels at most the plan's; or (batch, features), each vector
-  /// a
-  ///          sequence, batch at most the plan's channels; any strides. weights (shape().parameter_count())
+  ///          a sequence, batch at most the plan's channels; any strides. weights (shape().parameter_count())
   /// Writes   y (overwritten); must not overlap u
   /// Errors   m2::Error if a shape does not fit
   /// Cost     2 batch channels parameter_count flops at full length, O(p^2 N^(1 + 1/p)) a sequence
@@ -92,13 +92,9 @@ class HierarchicalCausal {
   /// T as a dense array.  // (length, length)
   static Tensor<T, 2, B> to_dense(B& be, const Shape& shape, Input<T, 1, B> weights) {
     const Index n = shape.length();
-    Tensor<T, 2, B> identity(be, {n, n}), dense(be, {n, n});
-    const View<T, 2, B> ones = identity.view();
-    be.for_each(n, [=] M2_HD(Index i) { ones(i, i) = T{1}; });
     HierarchicalCausal plan(be, shape, n);
-    plan.forward(be, identity.cview(), weights, dense.view().transpose(0, 1));
-    be.synchronize();
-    return dense;
+    return detail::dense_form<T>(be, n, n,
+                                 [&](View<const T, 2, B> x, View<T, 2, B> y) { plan.forward(be, x, weights, y); });
   }
 
  private:
@@ -170,12 +166,24 @@ class HierarchicalCausal {
     return x.slice(0, 0, groups * positions).split(0, positions).slice(1, 0, inputs);
   }
 
+  static constexpr detail::Diagonal diagonal_of(int level) {
+    return level == 0 ? detail::Diagonal::included : detail::Diagonal::excluded;
+  }
+  template <class U>
+  static View<U, 2, B> triangles_of(const Level& level, View<U, 1, B> weights) {
+    return {weights.data() + level.triangles, {level.groups * level.weight, level.triangle}};
+  }
+  template <int L>
+  void unpack(B& be, View<const T, 1, B> weights) {
+    const Level& level = shape_.level(L);
+    detail::unpack_triangles<T, B>(be, 1, level.radix, diagonal_of(L), triangles_of(level, weights), triangles_.data());
+  }
+
   template <int L>
   void add_level(B& be, View<const T, 3, B> u, View<const T, 1, B> weights, View<T, 3, B> y) {
     const Level& level = shape_.level(L);
-    constexpr auto diagonal = L == 0 ? detail::Diagonal::included : detail::Diagonal::excluded;
-    detail::unpack_triangles(be, level.groups * level.weight, level.radix, diagonal, weights.data() + level.triangles,
-                             triangles_.data());
+    constexpr auto diagonal = diagonal_of(L);
+    unpack<L>(be, weights);
     for (Index sample = 0; sample < u.extent(0); ++sample)
       for_groups(level, u.extent(1), [&](Index group, Index groups, Index positions) {
         const View<const T, 2, B> x = from_group(level, group, u.select(0, sample));
@@ -194,9 +202,8 @@ class HierarchicalCausal {
   void add_level_vjp(B& be, View<const T, 3, B> u, View<const T, 1, B> weights, View<const T, 3, B> dy,
                      View<T, 3, B> du, View<T, 1, B> dweights) {
     const Level& level = shape_.level(L);
-    constexpr auto diagonal = L == 0 ? detail::Diagonal::included : detail::Diagonal::excluded;
-    detail::unpack_triangles(be, level.groups * level.weight, level.radix, diagonal, weights.data() + level.triangles,
-                             triangles_.data());
+    constexpr auto diagonal = diagonal_of(L);
+    unpack<L>(be, weights);
     fill(be, T{0}, dtriangles_.view());
     for (Index sample = 0; sample < u.extent(0); ++sample)
       for_groups(level, u.extent(1), [&](Index group, Index groups, Index positions) {
@@ -222,8 +229,7 @@ class HierarchicalCausal {
           accumulate(be, din.split(0, inputs), first_inputs(dx, groups, positions, inputs));
         }
       });
-    detail::accumulate_triangles(be, level.groups * level.weight, level.radix, diagonal, dtriangles_.data(),
-                                 dweights.data() + level.triangles);
+    detail::accumulate_triangles<T, B>(be, 1, level.radix, diagonal, dtriangles_.data(), triangles_of(level, dweights));
   }
 
   /// What the triangles of some groups read: x after the dense factors; x itself at level 0.
@@ -238,8 +244,7 @@ class HierarchicalCausal {
         copy(be, first_inputs(x, groups, positions, inputs),
              scratch(in_, groups * inputs, x.extent(1)).split(0, inputs));
       const View<T, 2, B> z = scratch(z_, groups * inputs, x.extent(1));
-      monarch_multiply(be, dense<L>(group, groups, values, weights), columns(gathered(x, groups, inputs)),
-                       columns(z));
+      monarch_multiply(be, dense<L>(group, groups, values, weights), columns(gathered(x, groups, inputs)), columns(z));
       return z;
     }
   }

@@ -17,8 +17,9 @@ namespace m2 {
 /// diagonal. Weights lie level by level, level 0 first; in a level its factors in the order of application, then the
 /// triangles. With groups = the number of values of the digits above a,
 ///
-///   factor f    (groups, outer, inner, out, in), in = r_{p-1-f}, of the r_a - 1 values of digit a that a later one
-///   reads triangles   (groups, W, triangle), each row by row
+///   factor f    (groups, outer, inner, out, in), in = r_{p-1-f}, of the r_a - 1 values of digit a that a later
+///               one reads
+///   triangles   (groups, W, triangle), each row by row
 ///
 /// so that no entry above a diagonal exists, and every weight changes the matrix.
 ///

@@ -47,22 +47,6 @@ void conjugate_in_place(B& be, T* data, Index n) {
   if (ComplexScalar<T>) be.for_each(n, [=] M2_HD(Index i) { data[i] = conjugate(data[i]); });
 }
 
-/// Rows of vectors to feature-major memory and back, in the order of that memory.
-template <class Sum, class T, Backend B>
-void load_vectors(B& be, View<const T, 2, B> x, Sum* to) {
-  const Index batch = x.extent(0);
-  be.for_rows(x.extent(1), batch, [=] M2_HD(Index f, const typename B::Team& team) {
-    team.each([=](Index b) { to[f * batch + b] = element_cast<Sum>(x(b, f)); });
-  });
-}
-template <class Sum, class T, Backend B>
-void store_vectors(B& be, const Sum* from, View<T, 2, B> y) {
-  const Index batch = y.extent(0);
-  be.for_rows(y.extent(1), batch, [=] M2_HD(Index f, const typename B::Team& team) {
-    team.each([=](Index b) { y(b, f) = element_cast<T>(from[f * batch + b]); });
-  });
-}
-
 /// Ones on the diagonals of `blocks` matrices, n x n.
 template <class T, Backend B>
 void set_unit_diagonals(B& be, T* data, Index blocks, Index n) {
@@ -138,8 +122,8 @@ class MonarchLu {
                dm.shape, " or has other factors than the decomposed matrix, ", shape_);
     const Index batch = y.extent(0), size = shape_.in_features() * batch;
     Tensor<Sum, 1, B> gradient(be, {size}), input(be, {size}), other(be, {size});
-    detail::load_vectors<Sum, T, B>(be, dy, gradient.data());
-    detail::load_vectors<Sum, T, B>(be, y, input.data());
+    detail::copy_cast<Sum, T, B>(be, dy.transpose(0, 1), vectors_at(gradient, batch));
+    detail::copy_cast<Sum, T, B>(be, y.transpose(0, 1), vectors_at(input, batch));
     for (int f = 0; f < Order; ++f) {
       const FactorShape& s = shape_.factor(f);
       const auto at = static_cast<std::size_t>(f);
@@ -154,7 +138,7 @@ class MonarchLu {
       detail::subtract(be, product.data(), dm.factors[at], s.weight_count());
       std::swap(input, other);
     }
-    detail::store_vectors<Sum, T, B>(be, gradient.data(), dx);
+    detail::copy_cast<T, Sum, B>(be, vectors_at(gradient, batch), dx.transpose(0, 1));
   }
 
   /// result = M^-1, a Monarch matrix with the factors in reverse order.
@@ -242,6 +226,11 @@ class MonarchLu {
     detail::check_multiply<Order, T, B>(op, shape_, x, y);
   }
 
+  /// Feature-major memory of solve and its VJP.  // (features, batch)
+  View<Sum, 2, B> vectors_at(Tensor<Sum, 1, B>& memory, Index batch) const {
+    return {memory.data(), {shape_.in_features(), batch}};
+  }
+
   void solve_factor(B& be, int f, View<Sum, 4, B> x, bool adjoint) const {
     const Factor& factor = factors_[static_cast<std::size_t>(f)];
     be.lu_solve(factor.lu.view(), factor.order.view(), x, adjoint);
@@ -251,13 +240,13 @@ class MonarchLu {
     check_vectors(op, x, y);
     const Index batch = x.extent(0);
     Tensor<Sum, 1, B> vectors(be, {shape_.in_features() * batch});
-    detail::load_vectors<Sum, T, B>(be, x, vectors.data());
+    detail::copy_cast<Sum, T, B>(be, x.transpose(0, 1), vectors_at(vectors, batch));
     for (int step = 0; step < Order; ++step) {
       const int f = adjoint ? step : Order - 1 - step;
       const FactorShape& s = shape_.factor(f);
       solve_factor(be, f, detail::digits<Sum, B>(vectors.data(), s.outer, s.in, s.inner, batch), adjoint);
     }
-    detail::store_vectors<Sum, T, B>(be, vectors.data(), y);
+    detail::copy_cast<T, Sum, B>(be, vectors_at(vectors, batch), y.transpose(0, 1));
   }
 
   MonarchShape<Order> shape_;

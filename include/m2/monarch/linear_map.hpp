@@ -12,6 +12,16 @@ void fill_diagonal(B& be, View<T, 2, B> a) {
   be.for_each(a.extent(0), [=] M2_HD(Index i) { a(i, i) = T(1); });
 }
 
+/// The rows x cols matrix of the products multiply(x, y), y(b, :) = A x(b, :): one product with the identity.
+template <class T, Backend B, class Multiply>
+Tensor<T, 2, B> dense_form(B& be, Index rows, Index cols, Multiply&& multiply) {
+  Tensor<T, 2, B> identity(be, {cols, cols}), dense(be, {rows, cols});
+  fill_diagonal(be, identity.view());
+  multiply(identity.cview(), dense.view().transpose(0, 1));
+  be.synchronize();
+  return dense;
+}
+
 }  // namespace detail
 
 /// What every matrix has in common that is given by its products instead of its elements. A class that derives from
@@ -27,11 +37,8 @@ class LinearMap {
   auto dense_tensor(B& be) const {
     using T = typename Derived::value_type;
     const Derived& self = static_cast<const Derived&>(*this);
-    Tensor<T, 2, B> identity(be, {self.cols(), self.cols()}), dense(be, {self.rows(), self.cols()});
-    detail::fill_diagonal(be, identity.view());
-    self.multiply(be, identity.view(), dense.view().transpose(0, 1));
-    be.synchronize();
-    return dense;
+    return detail::dense_form<T>(be, self.rows(), self.cols(),
+                                 [&](View<const T, 2, B> x, View<T, 2, B> y) { self.multiply(be, x, y); });
   }
 
   /// The same matrix as an Eigen matrix; Cpu only, with m2/transforms.hpp.

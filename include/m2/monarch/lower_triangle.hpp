@@ -4,8 +4,9 @@
 
 #include "m2/ops/elements.hpp"
 
-/// Products with the lower triangles of many square blocks. What stands above a diagonal is skipped, never multiplied:
-/// no bit of a masked input reaches an output, not even as 0 times an infinity. Blocks are (outer, inner, n, n), and
+/// The lower triangles of many square blocks: in memory without the rest, and products with them. What stands above a
+/// diagonal is skipped by these products, never multiplied: no bit of a masked input reaches an output, not even as 0
+/// times an infinity. Blocks are (outer, inner, n, n), and
 /// vectors (outer, inner, digit, batch), as those of a Monarch factor.
 namespace m2::detail {
 
@@ -15,54 +16,32 @@ enum class Diagonal { excluded, included };
 /// Where a row of a triangle begins in memory that holds nothing but triangles, row by row.
 M2_HD constexpr Index triangle_row(Index row, Index past) { return row * (row - 1 + 2 * past) / 2; }
 
-/// A row of a triangle to or from the row of an n x n block.
-template <class T>
-struct UnpackTriangleRow {
-  const T* from;
-  T* to;
-  Index past, triangle;
-
-  template <class Team>
-  M2_HD M2_INLINE void operator()(Index at, const Team& team) const {
-    const Index n = team.width, row = at % n;
-    const T* const packed = from + at / n * triangle + triangle_row(row, past);
-    T* const square = to + at * n;
-    const Index count = row + past;
-    team.each([&](Index column) {
-      if (column < count) square[column] = packed[column];
-    });
-  }
-};
-template <class T>
-struct AccumulateTriangleRow {
-  const T* from;
-  T* to;
-  Index past, triangle;
-
-  template <class Team>
-  M2_HD M2_INLINE void operator()(Index at, const Team& team) const {
-    const Index n = team.width, row = at % n;
-    const T* const square = from + at * n;
-    T* const packed = to + at / n * triangle + triangle_row(row, past);
-    const Index count = row + past;
-    team.each([&](Index column) {
-      if (column < count) packed[column] += square[column];
-    });
-  }
-};
-
-/// Triangles, one after the other, as n x n blocks. What is above the diagonals is not written.
+/// Triangles as n x n blocks with zeros above their diagonals, all of them `copies` times.
+///
+/// Shapes   from (blocks, triangle), each row by row; what is behind the first n rows of a triangle is not read
 template <Scalar T, Backend B>
-void unpack_triangles(B& be, Index blocks, Index n, Diagonal diagonal, const T* from, T* to) {
-  const Index past = diagonal == Diagonal::included ? 1 : 0;
-  be.for_rows(blocks * n, n, UnpackTriangleRow<T>{from, to, past, triangle_row(n, past)});
+void unpack_triangles(B& be, Index copies, Index n, Diagonal diagonal, View<const T, 2, B> from, T* to) {
+  const Index past = diagonal == Diagonal::included ? 1 : 0, blocks = from.extent(0);
+  be.for_rows(copies * blocks * n, n, [=] M2_HD(Index at, const typename B::Team& team) {
+    const Index row = at % n, block = at / n % blocks, start = triangle_row(row, past), count = row + past;
+    T* const square = to + at * n;
+    team.each([=](Index column) { square[column] = column < count ? from(block, start + column) : T{0}; });
+  });
 }
 
-/// The VJP of unpack_triangles: dfrom += the lower parts of dto.
+/// The VJP of unpack_triangles: dfrom += the lower parts of dto, summed over the copies.
 template <Scalar T, Backend B>
-void accumulate_triangles(B& be, Index blocks, Index n, Diagonal diagonal, const T* dto, T* dfrom) {
-  const Index past = diagonal == Diagonal::included ? 1 : 0;
-  be.for_rows(blocks * n, n, AccumulateTriangleRow<T>{dto, dfrom, past, triangle_row(n, past)});
+void accumulate_triangles(B& be, Index copies, Index n, Diagonal diagonal, const T* dto, View<T, 2, B> dfrom) {
+  const Index past = diagonal == Diagonal::included ? 1 : 0, blocks = dfrom.extent(0);
+  be.for_rows(blocks * n, n, [=] M2_HD(Index at, const typename B::Team& team) {
+    const Index row = at % n, block = at / n, start = triangle_row(row, past), count = row + past;
+    for (Index copy = 0; copy < copies; ++copy) {
+      const T* const square = dto + (copy * blocks * n + at) * n;
+      team.each([=](Index column) {
+        if (column < count) dfrom(block, start + column) += square[column];
+      });
+    }
+  });
 }
 
 /// The rows of the triangles that a product uses.

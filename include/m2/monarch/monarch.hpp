@@ -6,6 +6,7 @@
 
 #include "m2/monarch/algebra.hpp"
 #include "m2/monarch/inverse.hpp"
+#include "m2/monarch/linear_map.hpp"
 #include "m2/monarch/norm.hpp"
 #include "m2/ops/random.hpp"
 
@@ -180,11 +181,8 @@ class Monarch {
 
   /// The same matrix as a dense array.  // (out_features, in_features)
   Tensor<T, 2, B> dense_tensor(B& be) const {
-    Tensor<T, 2, B> identity(be, {cols(), cols()}), dense(be, {rows(), cols()});
-    const View<T, 2, B> ones = identity.view();
-    be.for_each(cols(), [=] M2_HD(Index i) { ones(i, i) = T(1); });
-    monarch_multiply(be, view(), identity.view(), dense.view().transpose(0, 1));
-    return dense;
+    return detail::dense_form<T>(be, rows(), cols(),
+                                 [&](View<const T, 2, B> x, View<T, 2, B> y) { multiply(be, x, y); });
   }
 
   /// The same matrix as an Eigen matrix; Cpu only, with m2/monarch.hpp.
@@ -195,7 +193,7 @@ class Monarch {
 
  private:
   /// Twice what rounding of every weight, and of the scale that it is multiplied by, can change an entry by.
-  static double default_tolerance() { return 2.0 * Order * detail::epsilon<T>(); }
+  static double default_tolerance() { return 2.0 * Order * epsilon_of<T>(); }
 
   Monarch transposed_monarch(B& be, bool conjugated) const {
     Monarch result(transposed(shape_), be);

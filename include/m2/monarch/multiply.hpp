@@ -111,9 +111,9 @@ MonarchCall<T> monarch_call(const MonarchShape<Order>& shape,
 
 template <Element To, Element From, Backend B>
 void copy_cast(B& be, View<const From, 2, B> from, View<To, 2, B> to) {
-  const Index width = to.extent(1);
-  be.for_each(to.size(),
-              [=] M2_HD(Index i) { to(i / width, i % width) = element_cast<To>(from(i / width, i % width)); });
+  be.for_rows(to.extent(0), to.extent(1), [=] M2_HD(Index row, const typename B::Team& team) {
+    team.each([=](Index column) { to(row, column) = element_cast<To>(from(row, column)); });
+  });
 }
 
 /// The weights of a 16-bit matrix in float: what backends without a kernel for 16-bit elements compute with.

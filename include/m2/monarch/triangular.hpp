@@ -2,14 +2,15 @@
 
 #include <array>
 
+#include "m2/monarch/lower_triangle.hpp"
 #include "m2/monarch/multiply.hpp"
 
 namespace m2 {
 
 /// The order in which the factors of a product of triangular blocks meet their input.
 ///
-/// top_first      Q = C^(p-1) .. C^(0), digit 0, the top one, first: from coordinates in a polynomial basis to
-/// coefficients bottom_first   the order of Q^-1
+/// - top_first: Q = C^(p-1) .. C^(0), digit 0, the top one, first: from coordinates in a basis to coefficients
+/// - bottom_first: the order of Q^-1
 enum class FactorOrder { top_first, bottom_first };
 
 /// Lower triangular coefficient blocks of an order-p Monarch matrix, stored as nothing but their triangles. The blocks
@@ -36,9 +37,7 @@ class TriangularShape {
     }
     for (int a = 0; a < Order; ++a) {
       offsets_[static_cast<std::size_t>(a)] = count_;
-      const Index triangles = weights_[static_cast<std::size_t>(a)] * triangle(a);
-      M2_REQUIRE(!__builtin_add_overflow(count_, triangles, &count_), "triangular shape: the blocks of radices ",
-                 radices_, " do not fit 64 bits");
+      count_ = detail::checked_sum("triangular shape", count_, this->weight(a) * triangle(a));
     }
   }
 
@@ -54,6 +53,12 @@ class TriangularShape {
   /// The place of element (row, column), column <= row, of block `context` of digit a.
   Index at(int a, Index context, Index row, Index column) const {
     return offset(a) + context * triangle(a) + row * (row + 1) / 2 + column;
+  }
+
+  /// The triangles of digit a.  // (W_a, triangle)
+  template <class T, class B>
+  View<T, 2, B> triangles(int a, View<T, 1, B> coefficients) const {
+    return coefficients.slice(0, offset(a), weight(a) * triangle(a)).split(0, triangle(a));
   }
 
   /// The product of the factors as a Monarch matrix of out_features x in_features, its top blocks no larger than the
@@ -109,14 +114,8 @@ void unpack_triangles(B& be, const TriangularShape<Order>& shape, FactorOrder or
   for (int a = 0; a < Order; ++a) {
     const int f = order == FactorOrder::top_first ? a : Order - 1 - a;
     const FactorShape factor = m.shape.factor(f);
-    const Index triangle = shape.triangle(a), offset = shape.offset(a);
-    T* const weights = m.factors[static_cast<std::size_t>(f)];
-    be.for_rows(factor.blocks() * factor.in, factor.in, [=] M2_HD(Index which, const typename B::Team& team) {
-      const Index row = which % factor.in, c = which / factor.in % factor.inner;
-      const Index start = offset + c * triangle + row * (row + 1) / 2;
-      T* const to = weights + which * factor.in;
-      team.each([=](Index column) { to[column] = column <= row ? coefficients(start + column) : T{0}; });
-    });
+    detail::unpack_triangles<T, B>(be, factor.outer, factor.in, detail::Diagonal::included,
+                                   shape.triangles(a, coefficients), m.factors[static_cast<std::size_t>(f)]);
   }
 }
 
@@ -133,19 +132,8 @@ void unpack_triangles_vjp(B& be, const TriangularShape<Order>& shape, FactorOrde
   for (int a = 0; a < Order; ++a) {
     const int f = order == FactorOrder::top_first ? a : Order - 1 - a;
     const FactorShape factor = dm.shape.factor(f);
-    const Index triangle = shape.triangle(a), offset = shape.offset(a);
-    const Index rows = factor.inner * factor.in;
-    const T* const weights = dm.factors[static_cast<std::size_t>(f)];
-    be.for_rows(rows, factor.in, [=] M2_HD(Index which, const typename B::Team& team) {
-      const Index row = which % factor.in, c = which / factor.in;
-      const Index start = offset + c * triangle + row * (row + 1) / 2;
-      for (Index o = 0; o < factor.outer; ++o) {
-        const T* const from = weights + (o * rows + which) * factor.in;
-        team.each([=](Index column) {
-          if (column <= row) dcoefficients(start + column) += from[column];
-        });
-      }
-    });
+    detail::accumulate_triangles<T, B>(be, factor.outer, factor.in, detail::Diagonal::included,
+                                       dm.factors[static_cast<std::size_t>(f)], shape.triangles(a, dcoefficients));
   }
 }
 
