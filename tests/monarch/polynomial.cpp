@@ -12,7 +12,7 @@ namespace {
 
 using Complex = std::complex<double>;
 
-Complex root_of_unity(Index n, Index exponent) {
+Complex oracle_root(Index n, Index exponent) {
   const double turn = 2 * std::numbers::pi * static_cast<double>(exponent % n) / static_cast<double>(n);
   return {std::cos(turn), -std::sin(turn)};
 }
@@ -86,11 +86,11 @@ TEST_CASE("polynomial: evaluation is q_j at the roots of unity, on either nodes"
         Index weight = rows;
         for (std::size_t a = 0; a < P; ++a) {
           weight /= points[a];
-          x[a] = root_of_unity(points[a], i / weight);  // the grid: digit a by itself
+          x[a] = oracle_root(points[a], i / weight);  // the grid: digit a by itself
         }
         for (Index j = 0; j < basis.size(); ++j) {
           const Complex expected =
-              nodes == Nodes::grid ? basis.evaluate(j, x) : basis.evaluate(j, root_of_unity(rows, exponent));
+              nodes == Nodes::grid ? basis.evaluate(j, x) : basis.evaluate(j, oracle_root(rows, exponent));
           REQUIRE(std::abs(dense.view()(i, j) - expected) <= tolerance<double>(100, 100));
         }
       }
@@ -104,7 +104,7 @@ TEST_CASE("polynomial: the monomials give the DFT in digit-reversed order", "[mo
   const auto dense = evaluation(be, monomials).dense_tensor(be);
   for (Index i = 0; i < 24; ++i)
     for (Index j = 0; j < 24; ++j) {
-      const Complex expected = root_of_unity(24, evaluation_exponent<3>({3, 4, 2}, 3, i) * j);
+      const Complex expected = oracle_root(24, evaluation_exponent<3>({3, 4, 2}, 3, i) * j);
       REQUIRE(std::abs(element_cast<Complex>(dense.view()(i, j)) - expected) <= tolerance<float>(10));
     }
 }
@@ -186,6 +186,12 @@ TEST_CASE("polynomial: errors name what does not fit", "[monarch][polynomial]") 
   basis.coefficient(1, 0, 0, 1) = 1;
   require_error([&] { static_cast<void>(basis.inverse()); }, {"lower triangular"});
   require_error([&] { evaluation(be, basis, -1); }, {"evaluation", "-1 points"});
+  for (const Index huge : {Index{1} << 40, Index{1} << 62}) {
+    require_error([&] { evaluation(be, basis, huge); }, {"does not fit 64 bits"});
+    require_error([&] { interpolation(be, basis, huge); }, {"does not fit 64 bits"});
+  }
+  require_error([] { static_cast<void>(evaluation_exponent<2>({3, 4}, 0, 0)); }, {"an extent is 0"});
+  require_error([] { static_cast<void>(evaluation_exponent<2>({3, 4}, 3, 12)); }, {"no row 12 of 12"});
   require_error([&] { evaluation(be, basis, 4, 7); }, {"12 x 7"});
   const auto m = evaluation(be, basis, 4), small = evaluation(be, basis);
   const auto inverse = interpolation(be, Basis({4, 3}));

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <complex>
-#include <numbers>
 #include <vector>
 
+#include "m2/core/root_of_unity.hpp"
 #include "m2/monarch/monarch.hpp"
 
 /// Monarch matrices as polynomials. Radices r_0, .., r_{p-1} split an index j into digits j_0, .., j_{p-1}, the last
@@ -155,12 +154,15 @@ class PolynomialBasis {
 /// The root of unity, as its exponent E < N, at which row `position` of an evaluation stands, when the top digit is
 /// evaluated at top_points points: digit e_a of the position counts n_0 .. n_{a-1}. The rows are in digit-reversed
 /// order.
+///
+/// Errors   m2::Error if there are no such radices, or the position is not in [0, N)
 template <int Order>
 Index evaluation_exponent(std::array<Index, static_cast<std::size_t>(Order)> radices, Index top_points,
                           Index position) {
   radices[0] = top_points;
   Index weight = 1, step = 1, exponent = 0;
-  for (const Index n : radices) weight *= n;
+  for (const Index n : radices) weight = detail::checked_product(weight, n);
+  M2_REQUIRE(position >= 0 && position < weight, "evaluation_exponent: there is no row ", position, " of ", weight);
   for (const Index n : radices) {
     weight /= n;
     exponent += position / weight % n * step;
@@ -191,10 +193,7 @@ struct EvaluationFactor {
       exponents.push_back(nodes == Nodes::grid ? 0 : exponent);
     }
     const Index size = outer * points;
-    for (Index t = 0; t < size; ++t) {
-      const double turn = 2 * std::numbers::pi * static_cast<double>(t) / static_cast<double>(size);
-      roots.emplace_back(std::cos(turn), -std::sin(turn));
-    }
+    for (Index t = 0; t < size; ++t) roots.push_back(root_of_unity(size, t));
   }
 
   /// The node of row e of a block with these upper digits, to the power d.
@@ -221,6 +220,9 @@ template <int Order, Scalar T>
 Index checked_points(const char* op, const PolynomialBasis<Order, T>& basis, Index top_points) {
   const Index points = top_points == 0 ? basis.radix(0) : top_points;
   M2_REQUIRE(points >= 1, op, ": the top digit has ", top_points, " points, at least 1 is needed");
+  auto all = basis.radices();
+  all[0] = points;
+  MonarchShape<Order>::rectangular(all, basis.radices());  // checks, before anything of that size is computed
   return points;
 }
 
@@ -239,9 +241,8 @@ void multiply_complex(B& be, Index n, const T* factors, T* values) {
 /// polynomial sum_j u_j q_j at all N-th roots of unity. With the monomials as basis it is the DFT, rows in
 /// digit-reversed order. Blocks of digit a are F_{r_a} diag(tau^d) C^(a)_c, tau the twiddle of the digits above.
 ///
-/// top_points   n_0, the number of values of the top digit: N = n_0 r_1 .. r_{p-1}; 0 means r_0. More of them than r_0
-/// is
-///              zero padding without the zeros: M is rectangular
+/// top_points   n_0, the number of values of the top digit: N = n_0 r_1 .. r_{p-1}; 0 means r_0. More than r_0 of them
+///              are zero padding without the zeros: M is rectangular
 /// features     columns that matter, the first ones of r_0 .. r_{p-1}; 0 means all
 ///
 /// Errors   m2::Error if the sizes do not fit
@@ -302,10 +303,11 @@ Monarch<Order, std::complex<T>, B> interpolation(B& be, const PolynomialBasis<Or
 /// y = M0^-1 ((M1 k) . (M2 u)) for every row: the coordinates, in the basis of M0, of the product of the polynomials
 /// that k and u stand for. It is a product modulo Z^N - 1, and the plain one if its degree is below N.
 ///
-/// Shapes   k (rows, m1.cols()), u (rows, m2.cols()), y (rows, inverse.rows()); m1.rows() == m2.rows() ==
-/// inverse.cols() Writes   y (overwritten); y must not overlap k or u Errors   m2::Error if a shape does not fit Cost
-/// three Monarch products; allocates two (rows, N) arrays Source   Fu et al. 2023 (arXiv:2310.12109) Sec. 4, Thm. 2;
-/// math.md B6, D4
+/// Shapes   k (rows, m1.cols()), u (rows, m2.cols()), y (rows, inverse.rows()); m1, m2 and inverse have N points
+/// Writes   y (overwritten); y must not overlap k or u
+/// Errors   m2::Error if a shape does not fit
+/// Cost     three Monarch products; allocates two (rows, N) arrays
+/// Source   Fu et al. 2023 (arXiv:2310.12109) Sec. 4, Thm. 2; math.md B6, D4
 template <int Order, ComplexScalar T, Backend B>
 void polynomial_product(B& be, const Monarch<Order, T, B>& m1, Input<T, 2, B> k, const Monarch<Order, T, B>& m2,
                         Input<T, 2, B> u, const Monarch<Order, T, B>& inverse, View<T, 2, B> y) {
