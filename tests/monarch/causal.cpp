@@ -444,7 +444,13 @@ TEST_CASE("causal: errors name the shapes", "[monarch][causal]") {
   const auto c = p.coefficients.view();
   require_error([&] { p.plan.forward(be, q.u.view(), k, {}, c, y, p.cache); }, {"u is (2, 14, 4)", "(2, 15, 4)"});
   require_error([&] { p.plan.forward(be, u, k, {}, c, q.y.view(), p.cache); }, {"y is (2, 14, 4)"});
-  require_error([&] { p.plan.forward(be, u, k, {}, c, y, q.cache); }, {"the cache is for (2, 14, 4)"});
+  require_error([&] { p.plan.forward(be, u, k, {}, c, y, q.cache); }, {"the cache holds (2, 14, 4)"});
+  auto mixed = p.plan.make_cache(be);  // its parts are of two plans
+  mixed.h = q.plan.make_cache(be).h;
+  require_error([&] { p.plan.forward(be, u, k, {}, c, y, mixed); }, {"the cache holds (2, 15, 4), (2, 14, 4)"});
+  mixed = p.plan.make_cache(be);
+  mixed.b = q.plan.make_cache(be).b;
+  require_error([&] { p.plan.forward(be, u, k, {}, c, y, mixed); }, {"and (14, 4), make_cache()"});
   require_error([&] { p.plan.forward(be, u, k.slice(0, 0, 8), {}, c, y, p.cache); }, {"k is (8, 4)", "(9, 4)"});
   require_error([&] { p.plan.forward(be, u, k, p.skip.view().slice(0, 0, 3), c, y, p.cache); }, {"skip is (3)"});
   require_error([&] { p.plan.forward(be, u, k, {}, two.coefficients.view(), y, p.cache); }, {"coefficients are (2, "});

@@ -149,6 +149,7 @@ TEST_CASE("circulant and Toeplitz: another generator, errors", "[monarch][circul
   require_error([&] { a.multiply(be, x.view(), y.view()); }, {"6 x 6", "(2, 6)", "(2, 5)"});
   require_error([&] { a.multiply_vjp(be, x.view(), x.view(), y.view(), g.view()); }, {"vjp", "(2, 5)", "(5)"});
   require_error([&] { a.set_generator(be, g.view()); }, {"(6)", "(5)"});
+  require_error([&] { (Circulant<2, double, Cpu>(be, g.view().slice(0, 0, 0))); }, {"circulant", "0 elements"});
   require_error([&] { (Circulant<2, double, Cpu>(be, g.view(), {2, 3})); }, {"circulant", "5", "(2, 3)", "6"});
   require_error([&] { (Toeplitz<2, double, Cpu>(be, g.view(), 3, 4)); }, {"toeplitz", "3 x 4", "5"});
   require_error([&] { (Toeplitz<2, double, Cpu>(be, g.view(), 3, 3, {2, 2})); }, {"toeplitz", "(2, 2)", "4"});

@@ -232,8 +232,9 @@ class CausalMonarch {
     M2_REQUIRE(u.extent(0) <= extents_[0] && u.extent(1) == extents_[1] && u.extent(2) == extents_[2], op, ": u is ",
                u.extents(), ", the plan is for ", extents_);
     check_parameters(op, k, skip, coefficients);
-    M2_REQUIRE(cache.a.extents() == extents_, op, ": the cache is for ", cache.a.extents(), ", the plan for ",
-               extents_);
+    M2_REQUIRE(cache.a.extents() == extents_ && cache.h.extents() == extents_ && cache.b.extents() == db_.extents(), op,
+               ": the cache holds ", cache.a.extents(), ", ", cache.h.extents(), " and ", cache.b.extents(),
+               ", make_cache() of this plan ", extents_, " twice and ", db_.extents());
   }
 
   CausalMonarchShape<Order> shape_;

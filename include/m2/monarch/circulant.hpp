@@ -85,7 +85,7 @@ class Circulant : public ConvolutionMatrix<Circulant<Order, T, B>, Order, T, B> 
   Circulant(B& be, Input<T, 1, B> c, const Radices& radices)
       : Base(be, c, c.extent(0), c.extent(0), 0, checked(radices, c.extent(0))) {}
   /// With the radices of the least cost, balanced_radices<Order>(n).
-  Circulant(B& be, Input<T, 1, B> c) : Circulant(be, c, balanced_radices<Order>(c.extent(0))) {}
+  Circulant(B& be, Input<T, 1, B> c) : Circulant(be, c, balanced_radices<Order>(not_empty(c.extent(0)))) {}
 
   Circulant transpose(B& be) const { return flipped(be, false); }
   Circulant adjoint(B& be) const { return flipped(be, true); }
@@ -101,6 +101,10 @@ class Circulant : public ConvolutionMatrix<Circulant<Order, T, B>, Order, T, B> 
  private:
   Circulant flipped(B& be, bool conjugated) const {
     return Circulant(be, detail::flipped<T, B>(be, this->generator(), true, conjugated).view(), this->radices());
+  }
+  static Index not_empty(Index n) {
+    M2_REQUIRE(n >= 1, "circulant: the generator has ", n, " elements, at least 1 is needed");
+    return n;
   }
   static const Radices& checked(const Radices& radices, Index n) {
     const Index size = MonarchShape<Order>::square(radices).in_features();

@@ -18,7 +18,10 @@ template <int Order, Element T, Backend B>
 Monarch<Order, T, B> kronecker(
     B& be, const std::type_identity_t<std::array<View<const T, 2, B>, static_cast<std::size_t>(Order)>>& matrices) {
   typename MonarchShape<Order>::Radices in{}, out{};
-  for (std::size_t a = 0; a < matrices.size(); ++a) out[a] = matrices[a].extent(0), in[a] = matrices[a].extent(1);
+  for (std::size_t a = 0; a < matrices.size(); ++a) {
+    M2_REQUIRE(matrices[a].size() > 0, "kronecker: matrix ", a, " is ", matrices[a].extents(), ", it has no elements");
+    out[a] = matrices[a].extent(0), in[a] = matrices[a].extent(1);
+  }
   Monarch<Order, T, B> m(MonarchShape<Order>::rectangular(in, out), be);
   for (int f = 0; f < Order; ++f) {
     const View<const T, 2, B> a = matrices[static_cast<std::size_t>(Order - 1 - f)];
