@@ -2,18 +2,19 @@
 
 namespace m2::detail {
 
-template void gemm_single<ComplexFloat>(StridedMatrix<const ComplexFloat>, StridedMatrix<const ComplexFloat>,
-                                        StridedMatrix<ComplexFloat>, bool);
-template void gemm_single<float>(StridedMatrix<const float>, StridedMatrix<const float>, StridedMatrix<float>, bool);
-template void gemm_single<double>(StridedMatrix<const double>, StridedMatrix<const double>, StridedMatrix<double>,
-                                  bool);
-template void gemm_single<ComplexDouble>(StridedMatrix<const ComplexDouble>, StridedMatrix<const ComplexDouble>,
-                                         StridedMatrix<ComplexDouble>, bool);
-
-template Index cpu_lu_blocks<double, Cpu>(View<double, 3, Cpu>, BlockOrder);
-template Index cpu_lu_blocks<ComplexDouble, Cpu>(View<ComplexDouble, 3, Cpu>, BlockOrder);
-template void cpu_lu_solve<double, Cpu>(View<const double, 3, Cpu>, ReadOnlyBlockOrder, View<double, 4, Cpu>, bool);
-template void cpu_lu_solve<ComplexDouble, Cpu>(View<const ComplexDouble, 3, Cpu>, ReadOnlyBlockOrder,
-                                               View<ComplexDouble, 4, Cpu>, bool);
+template decltype(gemm_single<float>) gemm_single<float>;
+template decltype(gemm_single<double>) gemm_single<double>;
+template decltype(gemm_single<ComplexFloat>) gemm_single<ComplexFloat>;
+template decltype(gemm_single<ComplexDouble>) gemm_single<ComplexDouble>;
+template decltype(cpu_monarch_multiply<float>) cpu_monarch_multiply<float>;
+template decltype(cpu_monarch_multiply<double>) cpu_monarch_multiply<double>;
+template decltype(cpu_monarch_multiply_vjp<float>) cpu_monarch_multiply_vjp<float>;
+template decltype(cpu_monarch_multiply_vjp<double>) cpu_monarch_multiply_vjp<double>;
+template decltype(cpu_lu_blocks<float, Cpu>) cpu_lu_blocks<float, Cpu>;
+template decltype(cpu_lu_blocks<double, Cpu>) cpu_lu_blocks<double, Cpu>;
+template decltype(cpu_lu_blocks<ComplexDouble, Cpu>) cpu_lu_blocks<ComplexDouble, Cpu>;
+template decltype(cpu_lu_solve<float, Cpu>) cpu_lu_solve<float, Cpu>;
+template decltype(cpu_lu_solve<double, Cpu>) cpu_lu_solve<double, Cpu>;
+template decltype(cpu_lu_solve<ComplexDouble, Cpu>) cpu_lu_solve<ComplexDouble, Cpu>;
 
 }  // namespace m2::detail

@@ -2,29 +2,27 @@
 
 #include "m2/backend/cpu.hpp"
 
-// Eigen's products and decompositions are most of the compile time of many tests: CMake compiles them once, in
-// compiled.cpp, and every test program links them. The build that checks each test alone does without this header.
+// Products and decompositions are most of the compile time of many tests: CMake compiles them once, in compiled.cpp,
+// and every test program links them. The build that checks each test alone does without this header. decltype stands
+// for the arguments, which change more often than this list.
 namespace m2::detail {
 
-extern template void gemm_single<float>(StridedMatrix<const float>, StridedMatrix<const float>, StridedMatrix<float>,
-                                        bool);
 using ComplexFloat = std::complex<float>;
-extern template void gemm_single<ComplexFloat>(StridedMatrix<const ComplexFloat>, StridedMatrix<const ComplexFloat>,
-                                               StridedMatrix<ComplexFloat>, bool);
-extern template void gemm_single<double>(StridedMatrix<const double>, StridedMatrix<const double>,
-                                         StridedMatrix<double>, bool);
-
 using ComplexDouble = std::complex<double>;
-extern template void gemm_single<ComplexDouble>(StridedMatrix<const ComplexDouble>, StridedMatrix<const ComplexDouble>,
-                                                StridedMatrix<ComplexDouble>, bool);
 
-using BlockOrder = View<std::int32_t, 2, Cpu>;
-using ReadOnlyBlockOrder = View<const std::int32_t, 2, Cpu>;
-extern template Index cpu_lu_blocks<double, Cpu>(View<double, 3, Cpu>, BlockOrder);
-extern template Index cpu_lu_blocks<ComplexDouble, Cpu>(View<ComplexDouble, 3, Cpu>, BlockOrder);
-extern template void cpu_lu_solve<double, Cpu>(View<const double, 3, Cpu>, ReadOnlyBlockOrder, View<double, 4, Cpu>,
-                                               bool);
-extern template void cpu_lu_solve<ComplexDouble, Cpu>(View<const ComplexDouble, 3, Cpu>, ReadOnlyBlockOrder,
-                                                      View<ComplexDouble, 4, Cpu>, bool);
+extern template decltype(gemm_single<float>) gemm_single<float>;
+extern template decltype(gemm_single<double>) gemm_single<double>;
+extern template decltype(gemm_single<ComplexFloat>) gemm_single<ComplexFloat>;
+extern template decltype(gemm_single<ComplexDouble>) gemm_single<ComplexDouble>;
+extern template decltype(cpu_monarch_multiply<float>) cpu_monarch_multiply<float>;
+extern template decltype(cpu_monarch_multiply<double>) cpu_monarch_multiply<double>;
+extern template decltype(cpu_monarch_multiply_vjp<float>) cpu_monarch_multiply_vjp<float>;
+extern template decltype(cpu_monarch_multiply_vjp<double>) cpu_monarch_multiply_vjp<double>;
+extern template decltype(cpu_lu_blocks<float, Cpu>) cpu_lu_blocks<float, Cpu>;
+extern template decltype(cpu_lu_blocks<double, Cpu>) cpu_lu_blocks<double, Cpu>;
+extern template decltype(cpu_lu_blocks<ComplexDouble, Cpu>) cpu_lu_blocks<ComplexDouble, Cpu>;
+extern template decltype(cpu_lu_solve<float, Cpu>) cpu_lu_solve<float, Cpu>;
+extern template decltype(cpu_lu_solve<double, Cpu>) cpu_lu_solve<double, Cpu>;
+extern template decltype(cpu_lu_solve<ComplexDouble, Cpu>) cpu_lu_solve<ComplexDouble, Cpu>;
 
 }  // namespace m2::detail
