@@ -32,15 +32,10 @@ struct On {
       (m2::test::On<m2::test::Serial, std::complex<double>>), (m2::test::On<m2::Cpu, m2::half>),                 \
       (m2::test::On<m2::Cpu, m2::bfloat16>)
 
-/// The distance from 1 to the next number of T (of its real part, if complex).
-template <class T>
-double epsilon_of() {
-  if constexpr (SixteenBit<T>) {
-    return static_cast<double>(static_cast<float>(std::numeric_limits<T>::epsilon()));
-  } else {
-    return static_cast<double>(std::numeric_limits<RealOf<T>>::epsilon());
-  }
-}
+/// One of each kind of element, on either backend: enough where no kernel depends on the type.
+#define M2_SOME_ELEMENTS                                                    \
+  (m2::test::On<m2::Cpu, float>), (m2::test::On<m2::test::Serial, double>), \
+      (m2::test::On<m2::Cpu, std::complex<double>>), (m2::test::On<m2::Cpu, m2::bfloat16>)
 
 /// The rounding error to allow for a sum of `terms` products of size up to `magnitude`.
 template <class T>

@@ -6,18 +6,7 @@
 using namespace m2;        // NOLINT
 using namespace m2::test;  // NOLINT
 
-// One of each kind of element, on either backend.
-#define M2_SOME_ELEMENTS (On<Cpu, float>), (On<Serial, double>), (On<Cpu, std::complex<double>>), (On<Cpu, bfloat16>)
-
 namespace {
-
-template <class B, class T, int Order>
-Monarch<Order, T, B> normal_monarch(const MonarchShape<Order>& shape, std::uint64_t seed) {
-  Monarch<Order, T, B> m(shape);
-  Rng rng(seed);
-  fill_normal(m.weights(), rng);
-  return m;
-}
 
 template <class Wide>
 double norm_of(const std::vector<Wide>& dense) {

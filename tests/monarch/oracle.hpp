@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "m2/monarch/multiply.hpp"
+#include "m2/monarch/monarch.hpp"
 #include "tests/support.hpp"
 
 namespace m2::test {
@@ -39,6 +39,19 @@ std::vector<Wide> oracle_dense(const MonarchView<Order, T, B>& m) {
     for (std::size_t i = 0; i < rows; ++i) dense[i * cols + j] = column[i];
   }
   return dense;
+}
+
+/// A Monarch matrix of standard normal weights.
+template <class B, class T, int Order>
+Monarch<Order, T, B> normal_monarch(const MonarchShape<Order>& shape, Rng& rng) {
+  Monarch<Order, T, B> m(shape);
+  fill_normal(m.weights(), rng);
+  return m;
+}
+template <class B, class T, int Order>
+Monarch<Order, T, B> normal_monarch(const MonarchShape<Order>& shape, std::uint64_t seed) {
+  Rng rng(seed);
+  return normal_monarch<B, T>(shape, rng);
 }
 
 /// A row-major product (rows x inner) (inner x cols), nothing but loops.

@@ -23,13 +23,6 @@ const MonarchShape<3> two_paths({FactorShape{1, 2, 2, 15}, FactorShape{6, 5, 4, 
 template <class T>
 using Dense = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
 
-template <int Order, class T>
-Monarch<Order, T> normal_monarch(const MonarchShape<Order>& shape, Rng& rng) {
-  Monarch<Order, T> m(shape);
-  fill_normal(m.weights(), rng);
-  return m;
-}
-
 /// The matrix by the loop-only oracle, in double.
 template <int Order, class T>
 Dense<WideOf<T>> dense_of(const Monarch<Order, T>& m) {
@@ -59,7 +52,7 @@ double exactness(const MonarchShape<Order>& shape) {
 
 template <int Order, class T>
 void require_found_again(const MonarchShape<Order>& shape, Rng& rng) {
-  const auto m = normal_monarch<Order, T>(shape, rng);
+  const auto m = normal_monarch<Cpu, T>(shape, rng);
   const Dense<WideOf<T>> dense = dense_of(m);
   double error = -1;
   const auto p = project<Order, T>(dense, shape, &error);
@@ -222,7 +215,7 @@ TEST_CASE("Three and more factors: the error is reported, and near the least", "
   Rng rng(13);
   const auto check = [&]<int Order>(const MonarchShape<Order>& shape, double noise) {
     INFO("order " << Order << ", " << shape << ", noise " << noise);
-    const auto m = normal_monarch<Order, double>(shape, rng);
+    const auto m = normal_monarch<Cpu, double>(shape, rng);
     const Dense<double> near = dense_of(m);
     const Dense<double> dense = near + noise * normal_dense<double>(near.rows(), near.cols(), rng);
     double error = -1;
@@ -403,7 +396,7 @@ void check_properties() {
 
     // Monarch matrices are fixed points, hence the projection of a projection is that projection.
     const Dense<double> dense = normal_dense<double>(shape.out_features(), shape.in_features(), rng);
-    const auto m = normal_monarch<Order, double>(shape, rng);
+    const auto m = normal_monarch<Cpu, double>(shape, rng);
     double error = -1, other = -1;
     const Dense<double> monarch = dense_of(m);
     RC_ASSERT((dense_of(project<Order, double>(monarch, options)) - monarch).norm() <= allowed * monarch.norm());
