@@ -62,8 +62,8 @@ void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>>
     const TileOperand<T> left{numbers + row * w.row_stride * planes, w.column_stride * planes, w.row_stride * planes, 1,
                               next.weights * planes};
     const TileResult<RealOf<T>> sums{y.data + row * y.stride, y.stride, Lanes<T>::count, y.plane};
-    row == 0 ? register_tile<T, J, V, Left::numbers, Sums::replace, true>(w.columns, left, right, sums)
-             : register_tile<T, J, V, Left::numbers, Sums::replace, false>(w.columns, left, right, sums);
+    row == 0 ? register_tile<T, J, V, Sums::replace, true>(w.columns, left, right, sums)
+             : register_tile<T, J, V, Sums::replace, false>(w.columns, left, right, sums);
   });
 }
 

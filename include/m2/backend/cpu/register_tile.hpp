@@ -23,15 +23,13 @@ struct TileResult {
   Index row, column, plane;
 };
 
-/// What the left operand is: numbers that meet all lanes, or a register with a number for every lane.
-enum class Left { numbers, registers };
 /// What becomes of the sums: they replace the result, or add to it.
 enum class Sums { replace, add };
 
 /// result(j, v) (+)= sum over k of left(k, j) right(k, v), v < V registers side by side. What comes `ahead` of the left
 /// operand is prefetched, of the right one too if First says that nobody has done so. A function of its own: inlined
 /// into its callers it runs out of registers for addresses.
-template <class T, Index J, Index V, Left Kind, Sums To, bool First>
+template <class T, Index J, Index V, Sums To, bool First>
 #if defined(__GNUC__)
 [[gnu::noinline]]
 #endif
@@ -67,15 +65,9 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
     M2_UNROLL
     for (Index j = 0; j < J; ++j) {
       const R* at = rows[j / 3] + j % 3 * row;
-      if constexpr (Kind == Left::numbers) {
-        const T number = load_scalar<T>(at, left.plane);
-        M2_UNROLL
-        for (Index v = 0; v < V; ++v) sums[j][v] = add_scaled(sums[j][v], x[v], number);
-      } else {
-        const Lanes<T> numbers = load_lanes<T>(at, left.plane);
-        M2_UNROLL
-        for (Index v = 0; v < V; ++v) sums[j][v] = add_product(sums[j][v], x[v], numbers);
-      }
+      const T number = load_scalar<T>(at, left.plane);
+      M2_UNROLL
+      for (Index v = 0; v < V; ++v) sums[j][v] = add_scaled(sums[j][v], x[v], number);
     }
     M2_UNROLL
     for (Index g = 0; g < groups; ++g) rows[g] += step;
