@@ -7,7 +7,7 @@ m2_install(CLANG ${M2_LIBRARY_PACKAGES} catch2 librapidcheck-dev)
 
 set(build "${M2_ROOT}/build/test")
 m2_build("${build}/release"
-         OPTIONS -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_FLAGS_RELEASE=-O2 -D M2_BUILD_TESTS=ON -D M2_BUILD_EXAMPLES=ON
+         OPTIONS -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_FLAGS_RELEASE=-O1 -D M2_BUILD_TESTS=ON -D M2_BUILD_EXAMPLES=ON
                  -D M2_BUILD_BENCH=ON)
 # Sanitizers triple the time to compile at -O1, so this build has no optimisation.
 m2_build("${build}/sanitized"

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "m2/backend/cpu.hpp"
+#include "m2/nn/filtered_convolution.hpp"
+#include "tests/serial_backend.hpp"
 
 // Products and decompositions are most of the compile time of many tests: CMake compiles them once, in compiled.cpp,
 // and every test program links them. The build that checks each test alone does without this header. decltype stands
@@ -32,5 +34,10 @@ extern template decltype(cpu_lu_blocks<ComplexDouble, Cpu>) cpu_lu_blocks<Comple
 extern template decltype(cpu_lu_solve<float, Cpu>) cpu_lu_solve<float, Cpu>;
 extern template decltype(cpu_lu_solve<double, Cpu>) cpu_lu_solve<double, Cpu>;
 extern template decltype(cpu_lu_solve<ComplexDouble, Cpu>) cpu_lu_solve<ComplexDouble, Cpu>;
+
+// Convolutions of every order for every backend that modules and models are tested on: compiled_modules.cpp.
+extern template class FilteredConvolution<float, Cpu>;
+extern template class FilteredConvolution<double, Cpu>;
+extern template class FilteredConvolution<double, test::Serial>;
 
 }  // namespace m2::detail

@@ -3,7 +3,10 @@
 #include <cstdint>
 #include <string>
 
+#include "m2/backend/cpu.hpp"
 #include "m2/models.hpp"
+
+extern template class m2::Gpt<float, m2::Cpu>;  // compiled once, in model.cpp
 
 namespace gpt {
 

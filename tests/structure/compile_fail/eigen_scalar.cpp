@@ -1,4 +1,4 @@
-// expect: M * X: the matrix and X must have the same element type; use X.cast<T>().
+// expect: M and X must have the same element type; use X.cast<T>().
 #include "m2/monarch.hpp"
 
 int main() {

@@ -1,0 +1,3 @@
+#include "commands.hpp"
+
+template class m2::Gpt<float, m2::Cpu>;
