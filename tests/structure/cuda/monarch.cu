@@ -30,8 +30,7 @@ void algebra(Serial& be, m2::Monarch<Order, T, Serial>& m, m2::View<T, 1, Serial
   (void)m.equivalent(merged);
   (void)m2::monarch_distance(be, m, merged);
   const m2::View<T, 2, Serial> vectors(d.data(), {1, 1});
-  m2::detail::load_vectors<T, T, Serial>(be, vectors, d.data());
-  m2::detail::store_vectors<T, T, Serial>(be, d.data(), vectors);
+  m2::detail::copy_cast<T, T, Serial>(be, vectors, vectors);
   m2::detail::set_unit_diagonals(be, d.data(), 1, 1);
   m2::detail::conjugate_in_place(be, d.data(), 1);
   m2::detail::subtract(be, d.data(), d.data(), 1);
