@@ -4,10 +4,7 @@
 #include <vector>
 
 #include "m2/core/index.hpp"
-
-#ifdef M2_HAS_RAPIDCHECK
-#include <rapidcheck.h>
-#endif
+#include "tests/rapidcheck.hpp"
 
 /// Sizes as a caller may give them, and arithmetic on them that cannot overflow.
 namespace m2::test {

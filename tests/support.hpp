@@ -93,6 +93,13 @@ void fill_normal(View<T, Rank, B> view, Rng& rng) {
   });
 }
 
+template <class T, int Rank, class B>
+Tensor<T, Rank, B> normal_tensor(B& be, Rng& rng, const Extents<Rank>& extents) {
+  Tensor<T, Rank, B> result(be, extents);
+  fill_normal(result.view(), rng);
+  return result;
+}
+
 /// The elements as doubles; a complex number is two of them, its real and its imaginary part.
 template <class T, int Rank, class B>
 std::vector<double> to_host(View<T, Rank, B> view) {

@@ -8,14 +8,6 @@ using namespace m2::test;  // NOLINT
 
 namespace {
 
-template <class B, class T>
-Tensor<T, 1, B> normal_vector(B& be, Index n, std::uint64_t seed) {
-  Tensor<T, 1, B> d(be, {n});
-  Rng rng(seed);
-  fill_normal(d.view(), rng);
-  return d;
-}
-
 std::size_t unsigned_of(Index n) { return static_cast<std::size_t>(n); }
 
 }  // namespace
@@ -46,10 +38,11 @@ TEMPLATE_TEST_CASE("A diagonal from either side scales rows and columns", "[mona
   using B = typename TestType::Backend;
   using T = typename TestType::Scalar;
   B be;
+  Rng rng(3);
   for_every_shape([&]<int Order>(const MonarchShape<Order>& shape) {
     auto m = normal_monarch<B, T>(shape, 2);
     auto expected = oracle_dense(m.view());
-    const auto left = normal_vector<B, T>(be, m.rows(), 3), right = normal_vector<B, T>(be, m.cols(), 4);
+    const auto left = normal_tensor<T, 1>(be, rng, {m.rows()}), right = normal_tensor<T, 1>(be, rng, {m.cols()});
     const auto l = to_wide(left.view()), r = to_wide(right.view());
     for (std::size_t i = 0; i < l.size(); ++i)
       for (std::size_t j = 0; j < r.size(); ++j) expected[i * r.size() + j] *= l[i] * r[j];
@@ -59,7 +52,7 @@ TEMPLATE_TEST_CASE("A diagonal from either side scales rows and columns", "[mona
                   tolerance<T>(shape.widest(), 1 + largest(as_doubles(expected))));
   });
   auto m = normal_monarch<B, T>(MonarchShape<2>::rectangular({3, 4}, {5, 2}), 2);
-  const auto seven = normal_vector<B, T>(be, 7, 3);
+  const auto seven = normal_tensor<T, 1>(be, rng, {7});
   require_error([&] { m.scale_rows(be, seven.view()); }, {"monarch_scale_rows", "7 entries", "10 x 12"});
   require_error([&] { m.scale_columns(be, seven.view()); }, {"monarch_scale_columns", "7 entries", "10 x 12"});
 }

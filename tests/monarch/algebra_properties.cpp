@@ -21,10 +21,7 @@ typename MonarchShape<Order>::Radices any_radices() {
 
 template <int Order, class T>
 Monarch<Order, T> any_monarch(const MonarchShape<Order>& shape) {
-  Monarch<Order, T> m(shape);
-  Rng rng(*rc::gen::arbitrary<std::uint64_t>());
-  fill_normal(m.weights(), rng);
-  return m;
+  return normal_monarch<Cpu, T>(shape, *rc::gen::arbitrary<std::uint64_t>());
 }
 
 /// A rectangular matrix; sometimes its last inputs and outputs are padding.
@@ -43,13 +40,6 @@ void close(const std::vector<Wide>& a, const std::vector<Wide>& b, double magnit
   const auto [worst, where] = LargestDifference(as_doubles(a), as_doubles(b));
   (void)where;
   RC_ASSERT(worst <= tolerance<Wide>(1000, 1 + magnitude));
-}
-
-template <class Wide>
-double norm_of(const std::vector<Wide>& dense) {
-  double square = 0;
-  for (const Wide& entry : dense) square += std::norm(entry);
-  return std::sqrt(square);
 }
 
 /// <x, y> = sum of x conj(y).

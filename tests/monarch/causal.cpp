@@ -4,10 +4,7 @@
 #include <memory>
 
 #include "tests/monarch/polynomial_oracle.hpp"
-
-#ifdef M2_HAS_RAPIDCHECK
-#include <rapidcheck.h>
-#endif
+#include "tests/rapidcheck.hpp"
 
 using namespace m2;        // NOLINT
 using namespace m2::test;  // NOLINT

@@ -1,41 +1,21 @@
 #include "m2/monarch/circulant.hpp"
 
-#include "tests/support.hpp"
-
-#ifdef M2_HAS_RAPIDCHECK
-#include <rapidcheck.h>
-#endif
+#include "tests/monarch/oracle.hpp"
+#include "tests/rapidcheck.hpp"
 
 using namespace m2;
 using namespace m2::test;
 
 namespace {
 
-/// The element of a Toeplitz matrix, or of a circulant one if cols is 0, by the definition.
+/// A circulant or Toeplitz matrix by the definition.
 template <class W>
-W element(const std::vector<W>& g, Index cols, Index i, Index j) {
-  const Index n = static_cast<Index>(g.size());
-  return g[static_cast<std::size_t>(cols == 0 ? ((i - j) % n + n) % n : i - j + cols - 1)];
-}
-
-/// The dense matrix, row-major.
-template <class W>
-std::vector<W> dense_oracle(const std::vector<W>& g, Index rows, Index cols, bool circulant) {
-  std::vector<W> dense;
+DenseMatrix<W> dense_oracle(const std::vector<W>& g, Index rows, Index cols, bool circulant) {
+  DenseMatrix<W> dense(rows, cols);
   for (Index i = 0; i < rows; ++i)
-    for (Index j = 0; j < cols; ++j) dense.push_back(element(g, circulant ? 0 : cols, i, j));
+    for (Index j = 0; j < cols; ++j)
+      dense(i, j) = g[static_cast<std::size_t>(circulant ? (i - j + rows) % rows : i - j + cols - 1)];
   return dense;
-}
-
-template <class W>
-std::vector<W> transposed(const std::vector<W>& dense, Index rows, Index cols, bool conjugated) {
-  std::vector<W> result;
-  for (Index j = 0; j < cols; ++j)
-    for (Index i = 0; i < rows; ++i) {
-      const W value = dense[static_cast<std::size_t>(i * cols + j)];
-      result.push_back(conjugated ? conjugate(value) : value);
-    }
-  return result;
 }
 
 /// A matrix and its transposes against the dense form, and products of any strides and batch.
@@ -44,33 +24,19 @@ void check_matrix(B& be, Rng& rng, const A& a, bool circulant) {
   using W = WideOf<T>;
   const Index rows = a.rows(), cols = a.cols();
   const std::vector<W> g = to_wide(a.generator());
-  const std::vector<W> dense = dense_oracle(g, rows, cols, circulant);
-  const double allowed = tolerance<T>(rows + cols, std::sqrt(dot(as_doubles(g), as_doubles(g))));
+  const DenseMatrix<W> dense = dense_oracle(g, rows, cols, circulant);
+  const double allowed = tolerance<T>(rows + cols, norm_of(g));
   INFO(rows << " x " << cols << ", radices " << detail::concat(a.radices()));
-  require_close(to_host(a.dense_tensor(be).view()), as_doubles(dense), allowed);
-  require_close(to_host(a.transpose().dense_tensor(be).view()), as_doubles(transposed(dense, rows, cols, false)),
-                allowed);
-  require_close(to_host(a.adjoint().dense_tensor(be).view()), as_doubles(transposed(dense, rows, cols, true)), allowed);
+  require_dense(be, a, dense, allowed);
+  require_dense(be, a.transpose(), dense.transpose(), allowed);
+  require_dense(be, a.adjoint(), dense.transpose(true), allowed);
   for (const Index batch : {1, 2, 5}) {
     Strided<T, 2, B> x(be, {batch, cols}, 2), y(be, {rows, batch}, 2);
     fill_normal(x.view(), rng);
     a.multiply(be, x.view(), y.view().transpose(0, 1));
-    const std::vector<W> in = to_wide(x.view());
-    std::vector<W> expected(static_cast<std::size_t>(rows * batch));
-    for (Index b = 0; b < batch; ++b)
-      for (Index i = 0; i < rows; ++i)
-        for (Index j = 0; j < cols; ++j)
-          expected[static_cast<std::size_t>(i * batch + b)] +=
-              dense[static_cast<std::size_t>(i * cols + j)] * in[static_cast<std::size_t>(b * cols + j)];
-    require_close(to_host(y.view()), as_doubles(expected), allowed * std::sqrt(static_cast<double>(cols)) * 4);
+    const DenseMatrix<W> expected = dense * dense_matrix(x.view()).transpose();
+    require_close(to_host(y.view()), as_doubles(expected.values), allowed * std::sqrt(static_cast<double>(cols)) * 4);
   }
-}
-
-template <class T, class B>
-Tensor<T, 1, B> normal_vector(B& be, Rng& rng, Index n) {
-  Tensor<T, 1, B> g(be, {n});
-  fill_normal(g.view(), rng);
-  return g;
 }
 
 /// Both gradients against central differences, and that the generator's accumulates.
@@ -104,11 +70,11 @@ TEMPLATE_TEST_CASE("circulant and Toeplitz: the dense matrix, transposes, produc
   using B = typename TestType::Backend;
   Rng rng(11);
   for (const Index n : {1, 2, 7, 12, 30}) {
-    const auto c = normal_vector<T>(be, rng, n);
+    const auto c = normal_tensor<T, 1>(be, rng, {n});
     check_matrix<T>(be, rng, Circulant<2, T, B>(be, c.view()), true);
   }
   for (const auto& [rows, cols] : {std::pair<Index, Index>{1, 1}, {1, 6}, {6, 1}, {5, 5}, {4, 9}, {9, 4}}) {
-    const auto g = normal_vector<T>(be, rng, rows + cols - 1);
+    const auto g = normal_tensor<T, 1>(be, rng, {rows + cols - 1});
     check_matrix<T>(be, rng, Toeplitz<2, T, B>(be, g.view(), rows, cols), false);
   }
 }
@@ -116,7 +82,7 @@ TEMPLATE_TEST_CASE("circulant and Toeplitz: the dense matrix, transposes, produc
 TEST_CASE("circulant and Toeplitz: three factors, radices of one's own", "[monarch][circulant]") {
   Cpu be;
   Rng rng(12);
-  const auto g = normal_vector<double>(be, rng, 12);
+  const auto g = normal_tensor<double, 1>(be, rng, {12});
   check_matrix<double>(be, rng, Circulant<3, double, Cpu>(be, g.view(), {2, 3, 2}), true);
   check_matrix<double>(be, rng, Toeplitz<3, double, Cpu>(be, g.view(), 5, 8, {4, 1, 5}), false);
 }
@@ -124,13 +90,13 @@ TEST_CASE("circulant and Toeplitz: three factors, radices of one's own", "[monar
 TEST_CASE("circulant and Toeplitz: gradients by central differences", "[monarch][circulant]") {
   Cpu be;
   Rng rng(13);
-  auto c = normal_vector<double>(be, rng, 6);
+  auto c = normal_tensor<double, 1>(be, rng, {6});
   const auto circulant = [&] { return Circulant<2, double, Cpu>(be, c.view()); };
   check_gradients<double>(rng, 3, c, circulant(), circulant);
-  auto g = normal_vector<double>(be, rng, 7);
+  auto g = normal_tensor<double, 1>(be, rng, {7});
   const auto toeplitz = [&] { return Toeplitz<2, double, Cpu>(be, g.view(), 3, 5); };
   check_gradients<double>(rng, 2, g, toeplitz(), toeplitz);
-  auto h = normal_vector<std::complex<double>>(be, rng, 6);
+  auto h = normal_tensor<std::complex<double>, 1>(be, rng, {6});
   const auto complex = [&] { return Toeplitz<2, std::complex<double>, Cpu>(be, h.view(), 4, 3); };
   check_gradients<std::complex<double>>(rng, 3, h, complex(), complex);
 }
@@ -138,7 +104,7 @@ TEST_CASE("circulant and Toeplitz: gradients by central differences", "[monarch]
 TEST_CASE("circulant and Toeplitz: another generator, errors", "[monarch][circulant]") {
   Cpu be;
   Rng rng(14);
-  const auto first = normal_vector<double>(be, rng, 6), second = normal_vector<double>(be, rng, 6);
+  const auto first = normal_tensor<double, 1>(be, rng, {6}), second = normal_tensor<double, 1>(be, rng, {6});
   Circulant<2, double, Cpu> a(be, first.view());
   a.set_generator(be, second.view());
   REQUIRE(to_host(a.generator()) == to_host(second.view()));
@@ -165,8 +131,8 @@ TEST_CASE("circulant and Toeplitz: any size, radices and batch; they commute, an
     const Index n = radices[0] * radices[1], batch = *rc::gen::inRange<Index>(1, 6);
     const Index rows = *rc::gen::inRange<Index>(1, n + 1), cols = *rc::gen::inRange<Index>(1, n - rows + 2);
     Rng rng(*rc::gen::arbitrary<std::uint64_t>());
-    const auto c = normal_vector<double>(be, rng, n), d = normal_vector<double>(be, rng, n);
-    const auto g = normal_vector<double>(be, rng, rows + cols - 1);
+    const auto c = normal_tensor<double, 1>(be, rng, {n}), d = normal_tensor<double, 1>(be, rng, {n});
+    const auto g = normal_tensor<double, 1>(be, rng, {rows + cols - 1});
     const Circulant<2, double, Cpu> a(be, c.view(), radices), b(be, d.view(), radices);
     Tensor<double, 2, Cpu> x(be, {batch, n}), y(be, {batch, n}), ab(be, {batch, n}), ba(be, {batch, n});
     fill_normal(x.view(), rng);
@@ -178,7 +144,7 @@ TEST_CASE("circulant and Toeplitz: any size, radices and batch; they commute, an
     for (Index i = 0; i < ab.size(); ++i) RC_ASSERT(std::abs(ab.data()[i] - ba.data()[i]) <= allowed);
 
     const Toeplitz<2, double, Cpu> t(be, g.view(), rows, cols, radices);
-    const auto expected = dense_oracle(to_wide(g.view()), rows, cols, false);
+    const auto expected = dense_oracle(to_wide(g.view()), rows, cols, false).values;
     const auto dense = to_host(t.dense_tensor(be).view());
     for (std::size_t i = 0; i < dense.size(); ++i) RC_ASSERT(std::abs(dense[i] - expected[i]) <= allowed);
     Tensor<double, 2, Cpu> u(be, {batch, cols}), v(be, {batch, rows}), tu(be, {batch, rows}), tv(be, {batch, cols});

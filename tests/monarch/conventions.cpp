@@ -1,39 +1,15 @@
 #include "m2/monarch/conventions.hpp"
 
 #include "tests/monarch/oracle.hpp"
-
-#ifdef M2_HAS_RAPIDCHECK
-#include <rapidcheck.h>
-#endif
+#include "tests/rapidcheck.hpp"
 
 using namespace m2;
 using namespace m2::test;
 
 namespace {
 
-/// A dense matrix in double, built by the literal definitions: no code of the library in it.
-struct Dense {
-  Index rows, cols;
-  std::vector<double> values;  // row-major
-
-  Dense(Index r, Index c) : rows(r), cols(c), values(static_cast<std::size_t>(r * c)) {}
-  double& operator()(Index i, Index j) { return values[static_cast<std::size_t>(i * cols + j)]; }
-  double operator()(Index i, Index j) const { return values[static_cast<std::size_t>(i * cols + j)]; }
-
-  friend Dense operator*(const Dense& a, const Dense& b) {
-    Dense c(a.rows, b.cols);
-    for (Index i = 0; i < a.rows; ++i)
-      for (Index k = 0; k < a.cols; ++k)
-        for (Index j = 0; j < b.cols; ++j) c(i, j) += a(i, k) * b(k, j);
-    return c;
-  }
-  Dense transpose() const {
-    Dense t(cols, rows);
-    for (Index i = 0; i < rows; ++i)
-      for (Index j = 0; j < cols; ++j) t(j, i) = (*this)(i, j);
-    return t;
-  }
-};
+/// Built by the literal definitions: no code of the library in it.
+using Dense = DenseMatrix<double>;
 
 /// P_(b,n)[i, (i mod b) n/b + i div b] = 1.
 Dense stride_matrix(Index b, Index n) {

@@ -1,17 +1,12 @@
 #include "m2/monarch/cosine.hpp"
 
-#include "tests/support.hpp"
-
-#ifdef M2_HAS_RAPIDCHECK
-#include <rapidcheck.h>
-#endif
+#include "tests/monarch/oracle.hpp"
+#include "tests/rapidcheck.hpp"
 
 using namespace m2;
 using namespace m2::test;
 
 namespace {
-
-using Wide = std::complex<double>;
 
 /// cos(pi k (2 j + 1) / (2 n)) by the definition.
 double cosine(Index n, Index k, Index j) {
@@ -20,26 +15,18 @@ double cosine(Index n, Index k, Index j) {
                                       (2.0L * static_cast<long double>(n))));
 }
 
-/// The dense matrix of the definition, row-major.
-std::vector<double> dct_oracle(Index n, bool third, bool ortho) {
-  std::vector<double> dense;
+/// The matrix of the definition.
+template <class W>
+DenseMatrix<W> dct_oracle(Index n, bool third, bool ortho) {
+  DenseMatrix<W> dense(n, n);
   const double size = static_cast<double>(n);
   for (Index row = 0; row < n; ++row)
     for (Index column = 0; column < n; ++column) {
       const Index k = third ? column : row, j = third ? row : column;
       const double scale = ortho ? std::sqrt((k == 0 ? 1 : 2) / size) : third && k == 0 ? 1 : 2;
-      dense.push_back(scale * cosine(n, k, j));
+      dense(row, column) = scale * cosine(n, k, j);
     }
   return dense;
-}
-
-template <class T>
-std::vector<double> expected_dense(const std::vector<double>& dense) {
-  if constexpr (ComplexScalar<T>) {
-    return as_doubles(std::vector<Wide>(dense.begin(), dense.end()));
-  } else {
-    return dense;
-  }
 }
 
 }  // namespace
@@ -55,14 +42,14 @@ TEMPLATE_TEST_CASE("dct2 and dct3: the definition, for any radices and layout", 
            {std::array<Index, 2>{1, 1}, {1, 2}, {3, 1}, {2, 3}, {5, 3}, {4, 4}, {8, 3}}) {
         const Index n = radices[0] * radices[1];
         const auto a = third ? dct3<2, T>(be, radices, normalization) : dct2<2, T>(be, radices, normalization);
-        const auto expected = expected_dense<T>(dct_oracle(n, third, normalization == Normalization::ortho));
+        const auto expected = dct_oracle<WideOf<T>>(n, third, normalization == Normalization::ortho);
         INFO("radices " << detail::concat(radices) << ", third " << third);
         const double allowed = tolerance<T>(n, 2);
-        require_close(to_host(a.dense_tensor(be).view()), expected, allowed);  // an odd batch, and an even one
+        require_dense(be, a, expected, allowed);  // an odd batch, and an even one
         Strided<T, 2, B> identity(be, {n, n}, 2), dense(be, {n, n}, 2);
         for (Index i = 0; i < n; ++i) identity.view()(i, i) = T(1);
         a.multiply(be, identity.view(), dense.view().transpose(0, 1));
-        require_close(to_host(dense.view()), expected, allowed);
+        require_close(to_host(dense.view()), as_doubles(expected.values), allowed);
       }
 }
 
@@ -70,19 +57,13 @@ TEST_CASE("cosine transform: one and three factors, transposes and inverses", "[
   Cpu be;
   const auto check = [&](const auto& a, bool third, bool ortho) {
     const Index n = a.rows();
-    const std::vector<double> dense = dct_oracle(n, third, ortho);
-    std::vector<double> transposed(dense.size()), identity(dense.size());
-    for (std::size_t i = 0; i < dense.size(); ++i) {
-      const auto size = static_cast<std::size_t>(n), row = i / size, column = i % size;
-      transposed[column * size + row] = dense[i];
-      identity[i] = row == column ? 1 : 0;
-    }
+    const auto dense = dct_oracle<double>(n, third, ortho);
     const double allowed = tolerance<double>(n, 2);
-    require_close(to_host(a.dense_tensor(be).view()), dense, allowed);
-    require_close(to_host(a.transpose().dense_tensor(be).view()), transposed, allowed);
+    require_dense(be, a, dense, allowed);
+    require_dense(be, a.transpose(), dense.transpose(), allowed);
     Tensor<double, 2, Cpu> product(be, {n, n});
     a.inverse().multiply(be, a.dense_tensor(be).view().transpose(0, 1), product.view());
-    require_close(to_host(product.view()), identity, allowed);
+    require_close(to_host(product.view()), DenseMatrix<double>::identity(n).values, allowed);
   };
   for (const bool ortho : {false, true}) {
     const Normalization normalization = ortho ? Normalization::ortho : Normalization::none;

@@ -2,10 +2,7 @@
 
 #include "m2/monarch/dft.hpp"
 #include "tests/monarch/oracle.hpp"
-
-#ifdef M2_HAS_RAPIDCHECK
-#include <rapidcheck.h>
-#endif
+#include "tests/rapidcheck.hpp"
 
 using namespace m2;
 using namespace m2::test;
@@ -34,17 +31,11 @@ WideVector dft_oracle(const WideVector& x, bool inverse = false, std::size_t ste
   return y;
 }
 
-double norm(const WideVector& x) {
-  double total = 0;
-  for (const Wide& value : x) total += std::norm(value);
-  return std::sqrt(total);
-}
-
 double relative_error(const WideVector& actual, const WideVector& expected) {
   REQUIRE(actual.size() == expected.size());
   WideVector difference;
   for (std::size_t i = 0; i < actual.size(); ++i) difference.push_back(actual[i] - expected[i]);
-  return norm(difference) / norm(expected);
+  return norm_of(difference) / norm_of(expected);
 }
 
 /// The error of a DFT relative to the norm of the spectrum: a few roundings for each doubling of the size.
@@ -215,13 +206,10 @@ TEST_CASE("dft: inverse, adjoint, transpose, dense form, its parts", "[monarch][
       REQUIRE(f.decimation() == decimation);
       REQUIRE(f.parameter_count() == n * 10);
       REQUIRE(f.permutation() == dft_permutation(radices, decimation));
-      const auto dense = f.dense_tensor(be), transposed = f.transpose().dense_tensor(be);
-      const auto adjoint = f.adjoint().dense_tensor(be);
-      require_close(to_host(transposed.view()), to_host(dense.view()), tolerance<double>(n));
-      std::vector<Wide> conjugated = to_wide(dense.view());
-      for (Wide& value : conjugated) value = std::conj(value);
-      require_close(to_host(adjoint.view()), as_doubles(conjugated), tolerance<double>(n));
+      const auto dense = dense_matrix(f.dense_tensor(be).view());
       REQUIRE(f.transpose().decimation() != decimation);
+      require_dense(be, f.transpose(), dense.transpose(), tolerance<double>(n));
+      require_dense(be, f.adjoint(), dense.transpose(true), tolerance<double>(n));
       Tensor<Wide, 2, Cpu> y(be, {3, n}), z(be, {3, n});
       f.multiply(be, x.view(), y.view());
       f.inverse().multiply(be, y.view(), z.view());
@@ -278,7 +266,7 @@ void check_properties() {
     RC_ASSERT(relative_error(product<Wide>(be, f.inverse(), y.cview()), in) <= allowed);
     // Parseval.
     const double root = std::sqrt(static_cast<double>(n));
-    RC_ASSERT(std::abs(norm(spectra) / (root * norm(in)) - 1) <= allowed);
+    RC_ASSERT(std::abs(norm_of(spectra) / (root * norm_of(in)) - 1) <= allowed);
     // Convolution: F^-1 (F a . F b) is the cyclic convolution.
     WideVector expected(size);
     for (std::size_t i = 0; i < size; ++i) z.data()[i] = spectra[i] * spectra[size + i];

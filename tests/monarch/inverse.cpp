@@ -24,9 +24,7 @@ void for_every_square_shape(F&& f) {
 /// Normal weights, and the identity added to every block: well conditioned, and pivoting has work to do.
 template <int Order, class T>
 Monarch<Order, T> regular_monarch(const MonarchShape<Order>& shape, std::uint64_t seed) {
-  Monarch<Order, T> m(shape);
-  Rng rng(seed);
-  fill_normal(m.weights(), rng);
+  auto m = normal_monarch<Cpu, T>(shape, seed);
   for (int f = 0; f < Order; ++f) {
     const auto w = m.factor(f);
     for (Index o = 0; o < w.extent(0); ++o)
@@ -59,13 +57,6 @@ std::pair<Wide, double> oracle_log_determinant(std::vector<Wide> a, std::size_t 
   return {sign, log_abs};
 }
 
-template <class Wide>
-std::vector<Wide> identity(std::size_t n) {
-  std::vector<Wide> result(n * n, 0.0);
-  for (std::size_t i = 0; i < n; ++i) result[i * n + i] = 1.0;
-  return result;
-}
-
 }  // namespace
 
 TEMPLATE_TEST_CASE("Inverse and determinant are those of the dense matrix", "[monarch]", double, std::complex<double>,
@@ -78,8 +69,8 @@ TEMPLATE_TEST_CASE("Inverse and determinant are those of the dense matrix", "[mo
     static_assert(std::same_as<decltype(inverse), const Monarch<Order, T>>);
     const auto dense = oracle_dense(m.view());
     const double allowed = tolerance<T>(m.rows(), m.condition_bound());
-    require_close(as_doubles(dense_product(dense, oracle_dense(inverse.view()), n)), as_doubles(identity<WideOf<T>>(n)),
-                  allowed);
+    require_close(as_doubles(dense_product(dense, oracle_dense(inverse.view()), n)),
+                  as_doubles(DenseMatrix<WideOf<T>>::identity(m.rows()).values), allowed);
 
     const auto [sign, log_abs] = oracle_log_determinant(dense, n);
     const LogDeterminant<T> actual = m.log_determinant();

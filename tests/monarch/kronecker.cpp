@@ -2,55 +2,20 @@
 
 #include "m2/monarch/hadamard.hpp"
 #include "tests/monarch/oracle.hpp"
-
-#ifdef M2_HAS_RAPIDCHECK
-#include <rapidcheck.h>
-#endif
+#include "tests/rapidcheck.hpp"
 
 using namespace m2;
 using namespace m2::test;
 
 namespace {
 
-template <class W>
-struct Dense {
-  Index rows, cols;
-  std::vector<W> values;  // row-major
-  W operator()(Index i, Index j) const { return values[static_cast<std::size_t>(i * cols + j)]; }
-};
-
-template <class T, class B>
-Dense<WideOf<T>> dense_of(const Tensor<T, 2, B>& a) {
-  return {a.extent(0), a.extent(1), to_wide(a.view())};
-}
-
 /// A (x) B by the definition.
 template <class W>
-Dense<W> kronecker_oracle(const Dense<W>& a, const Dense<W>& b) {
-  Dense<W> result{a.rows * b.rows, a.cols * b.cols, {}};
+DenseMatrix<W> kronecker_oracle(const DenseMatrix<W>& a, const DenseMatrix<W>& b) {
+  DenseMatrix<W> result(a.rows * b.rows, a.cols * b.cols);
   for (Index i = 0; i < result.rows; ++i)
-    for (Index j = 0; j < result.cols; ++j)
-      result.values.push_back(a(i / b.rows, j / b.cols) * b(i % b.rows, j % b.cols));
+    for (Index j = 0; j < result.cols; ++j) result(i, j) = a(i / b.rows, j / b.cols) * b(i % b.rows, j % b.cols);
   return result;
-}
-
-template <class W>
-Dense<W> product(const Dense<W>& a, const Dense<W>& b) {
-  Dense<W> result{a.rows, b.cols, {}};
-  for (Index i = 0; i < a.rows; ++i)
-    for (Index j = 0; j < b.cols; ++j) {
-      W total = 0;
-      for (Index k = 0; k < a.cols; ++k) total += a(i, k) * b(k, j);
-      result.values.push_back(total);
-    }
-  return result;
-}
-
-template <class T, class B>
-Tensor<T, 2, B> normal_matrix(B& be, Rng& rng, Index rows, Index cols) {
-  Tensor<T, 2, B> a(be, {rows, cols});
-  fill_normal(a.view(), rng);
-  return a;
 }
 
 }  // namespace
@@ -61,9 +26,9 @@ TEMPLATE_TEST_CASE("kronecker: the definition, rectangular matrices of any strid
   using T = typename TestType::Scalar;
   B be;
   Rng rng(15);
-  const auto a = normal_matrix<T>(be, rng, 2, 3), b = normal_matrix<T>(be, rng, 4, 1),
-             c = normal_matrix<T>(be, rng, 3, 5);
-  const auto ab = kronecker_oracle(dense_of(a), dense_of(b));
+  const auto a = normal_tensor<T, 2>(be, rng, {2, 3}), b = normal_tensor<T, 2>(be, rng, {4, 1}),
+             c = normal_tensor<T, 2>(be, rng, {3, 5});
+  const auto ab = kronecker_oracle(dense_matrix(a.view()), dense_matrix(b.view()));
   const auto close = [](const auto& m, const auto& expected) {
     REQUIRE(m.rows() == expected.rows);
     REQUIRE(m.cols() == expected.cols);
@@ -72,11 +37,11 @@ TEMPLATE_TEST_CASE("kronecker: the definition, rectangular matrices of any strid
                   tolerance<double>(3, largest(as_doubles(expected.values))));
   };
   close(kronecker<2, T>(be, {a.cview(), b.cview()}), ab);
-  close(kronecker<3, T>(be, {a.cview(), b.cview(), c.cview()}), kronecker_oracle(ab, dense_of(c)));
+  close(kronecker<3, T>(be, {a.cview(), b.cview(), c.cview()}), kronecker_oracle(ab, dense_matrix(c.view())));
   Strided<T, 2, B> strided(be, {3, 2}, 2);
   fill_normal(strided.view(), rng);
   const View<const T, 2, B> turned = strided.view().transpose(0, 1);
-  close(kronecker<2, T>(be, {turned, c.cview()}), kronecker_oracle({2, 3, to_wide(turned)}, dense_of(c)));
+  close(kronecker<2, T>(be, {turned, c.cview()}), kronecker_oracle(dense_matrix(turned), dense_matrix(c.view())));
   const Tensor<T, 2, B> empty(be, {0, 3});
   require_error([&] { kronecker<2, T>(be, {a.cview(), empty.cview()}); }, {"kronecker", "matrix 1", "0"});
 }
@@ -124,14 +89,15 @@ TEST_CASE("kronecker: (A (x) B)(C (x) D) = AC (x) BD; H^2 = N I", "[monarch][kro
     std::array<Index, 6> n{};
     for (Index& extent : n) extent = *rc::gen::inRange<Index>(1, 6);
     Rng rng(*rc::gen::arbitrary<std::uint64_t>());
-    const auto a = normal_matrix<double>(be, rng, n[0], n[1]), c = normal_matrix<double>(be, rng, n[1], n[2]);
-    const auto b = normal_matrix<double>(be, rng, n[3], n[4]), d = normal_matrix<double>(be, rng, n[4], n[5]);
+    const auto a = normal_tensor<double, 2>(be, rng, {n[0], n[1]}), c = normal_tensor<double, 2>(be, rng, {n[1], n[2]});
+    const auto b = normal_tensor<double, 2>(be, rng, {n[3], n[4]}), d = normal_tensor<double, 2>(be, rng, {n[4], n[5]});
     const auto ab = kronecker<2, double>(be, {a.cview(), b.cview()}),
                cd = kronecker<2, double>(be, {c.cview(), d.cview()});
     Tensor<double, 2, Cpu> both(be, {ab.rows(), cd.cols()});
     const auto right = cd.dense_tensor(be);
     monarch_multiply(be, ab.view(), right.view().transpose(0, 1), both.view().transpose(0, 1));
-    const auto expected = kronecker_oracle(product(dense_of(a), dense_of(c)), product(dense_of(b), dense_of(d)));
+    const auto expected = kronecker_oracle(dense_matrix(a.view()) * dense_matrix(c.view()),
+                                           dense_matrix(b.view()) * dense_matrix(d.view()));
     for (std::size_t i = 0; i < expected.values.size(); ++i)
       RC_ASSERT(std::abs(both.data()[i] - expected.values[i]) <= tolerance<double>(25, 25 * 16));
   });

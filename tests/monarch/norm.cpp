@@ -8,13 +8,6 @@ using namespace m2::test;  // NOLINT
 
 namespace {
 
-template <class Wide>
-double norm_of(const std::vector<Wide>& dense) {
-  double square = 0;
-  for (const Wide& entry : dense) square += std::norm(entry);
-  return std::sqrt(square);
-}
-
 /// The same matrix with other factors: the rows of factor f times s, the columns of the next one divided by it, another
 /// power of two for every entry of the middle vector, so that nothing is rounded.
 template <int Order, class T>

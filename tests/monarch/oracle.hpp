@@ -74,6 +74,51 @@ std::vector<Wide> dense_transpose(const std::vector<Wide>& a, std::size_t cols, 
   return result;
 }
 
+/// A dense matrix in double precision, row-major.
+template <class Wide>
+struct DenseMatrix {
+  Index rows, cols;
+  std::vector<Wide> values;
+
+  DenseMatrix(Index r, Index c) : DenseMatrix(r, c, std::vector<Wide>(static_cast<std::size_t>(r * c))) {}
+  DenseMatrix(Index r, Index c, std::vector<Wide> v) : rows(r), cols(c), values(std::move(v)) {}
+  static DenseMatrix identity(Index n) {
+    DenseMatrix result(n, n);
+    for (Index i = 0; i < n; ++i) result(i, i) = 1;
+    return result;
+  }
+
+  Wide& operator()(Index i, Index j) { return values[static_cast<std::size_t>(i * cols + j)]; }
+  Wide operator()(Index i, Index j) const { return values[static_cast<std::size_t>(i * cols + j)]; }
+  friend DenseMatrix operator*(const DenseMatrix& a, const DenseMatrix& b) {
+    return {a.rows, b.cols, dense_product(a.values, b.values, static_cast<std::size_t>(a.cols))};
+  }
+  DenseMatrix transpose(bool conjugated = false) const {
+    return {cols, rows, dense_transpose(values, static_cast<std::size_t>(cols), conjugated)};
+  }
+};
+
+template <class T, class B>
+DenseMatrix<WideOf<std::remove_const_t<T>>> dense_matrix(View<T, 2, B> view) {
+  return {view.extent(0), view.extent(1), to_wide(view)};
+}
+
+/// Requires that a matrix which is known by its products is the dense one.
+template <class B, class A, class Wide>
+void require_dense(B& be, const A& a, const DenseMatrix<Wide>& expected, double allowed) {
+  REQUIRE(a.rows() == expected.rows);
+  REQUIRE(a.cols() == expected.cols);
+  require_close(to_host(a.dense_tensor(be).view()), as_doubles(expected.values), allowed);
+}
+
+/// The square root of the sum of squares: the Frobenius norm of a matrix.
+template <class Wide>
+double norm_of(const std::vector<Wide>& values) {
+  double square = 0;
+  for (const Wide& value : values) square += std::norm(value);
+  return std::sqrt(square);
+}
+
 /// Every kind of shape there is, for tests that are written over all of them: f(shape).
 template <class F>
 void for_every_shape(F&& f) {

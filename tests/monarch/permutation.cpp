@@ -1,10 +1,7 @@
 #include "m2/monarch/permutation.hpp"
 
+#include "tests/rapidcheck.hpp"
 #include "tests/support.hpp"
-
-#ifdef M2_HAS_RAPIDCHECK
-#include <rapidcheck.h>
-#endif
 
 using namespace m2;
 using namespace m2::test;

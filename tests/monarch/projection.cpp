@@ -5,12 +5,10 @@
 #include <Eigen/SVD>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#ifdef M2_HAS_RAPIDCHECK
-#include <rapidcheck.h>
-#endif
 
 #include "m2/projection.hpp"
 #include "tests/monarch/oracle.hpp"
+#include "tests/rapidcheck.hpp"
 
 using namespace m2;        // NOLINT
 using namespace m2::test;  // NOLINT
