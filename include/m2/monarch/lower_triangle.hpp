@@ -65,39 +65,28 @@ struct DiagonalBlocks {
   }
 };
 
-/// y[row] += sum of w[row, column] x[column].
-template <class T, class B, bool Unit>
-struct DiagonalProduct : DiagonalBlocks<T, B, Unit> {
+/// y[to] += sum of w[to, from] x[from]: below the diagonal, or above it where w is transposed, x is dy and y is dx.
+template <class T, class B, bool Unit, bool Transposed>
+struct MaskedProduct : DiagonalBlocks<T, B, Unit> {
   template <class Team>
   M2_HD M2_INLINE void operator()(Index at, const Team& team) const {
-    const Index row = this->begin + at % this->count, block = at / this->count;
+    const Index to = this->begin + at % this->count, block = at / this->count;
     const Index o = block / this->y.extent(1), i = block % this->y.extent(1);
-    const Run<T, Unit> out = this->vector(this->y, o, i, row);
-    for (Index column = this->begin; column < row + this->past; ++column) {
-      const Run<const T, Unit> in = this->vector(this->x, o, i, column);
-      const T weight = this->w(o, i, row, column);
+    const Index first = Transposed ? to + 1 - this->past : this->begin;
+    const Index end = Transposed ? this->begin + this->count : to + this->past;
+    if (first == end) return;  // an excluded diagonal: the last column has no rows, and y may end before it
+    const Run<T, Unit> out = this->vector(this->y, o, i, to);
+    for (Index from = first; from < end; ++from) {
+      const Run<const T, Unit> in = this->vector(this->x, o, i, from);
+      const T weight = this->w(o, i, to, from);
       team.each([&](Index b) { out[b] += weight * in[b]; });
     }
   }
 };
-
-/// y[column] += sum of w[row, column] x[row]: x is dy here, and y is dx.
 template <class T, class B, bool Unit>
-struct DiagonalTransposedProduct : DiagonalBlocks<T, B, Unit> {
-  template <class Team>
-  M2_HD M2_INLINE void operator()(Index at, const Team& team) const {
-    const Index column = this->begin + at % this->count, block = at / this->count;
-    const Index o = block / this->y.extent(1), i = block % this->y.extent(1);
-    const Index first = column + 1 - this->past, end = this->begin + this->count;
-    if (first == end) return;  // an excluded diagonal: the last column has no rows, and dx may end before it
-    const Run<T, Unit> out = this->vector(this->y, o, i, column);
-    for (Index row = first; row < end; ++row) {
-      const Run<const T, Unit> in = this->vector(this->x, o, i, row);
-      const T weight = this->w(o, i, row, column);
-      team.each([&](Index b) { out[b] += weight * in[b]; });
-    }
-  }
-};
+using DiagonalProduct = MaskedProduct<T, B, Unit, false>;
+template <class T, class B, bool Unit>
+using DiagonalTransposedProduct = MaskedProduct<T, B, Unit, true>;
 
 /// y[row, column] += sum over the batch of w[row, b] x[column, b]: w is dy here, and y is dw.
 template <class T, class B, bool Unit>
@@ -151,11 +140,12 @@ template <Scalar T, Backend B>
 void add_triangle_product_vjp(B& be, RowRange rows, Diagonal diagonal, View<const T, 4, B> w, View<const T, 4, B> x,
                               View<const T, 4, B> dy, View<T, 4, B> dx, View<T, 4, B> dw) {
   const bool unit = x.stride(3) == 1 && dy.stride(3) == 1 && dx.stride(3) == 1;
-  for_triangle_rows<DiagonalTransposedProduct, T, B>(
-      be, rows, diagonal, unit, dy.extent(3), w, dy, dx, [&](Index begin, Index count) {
-        be.gemm(w.slice(2, begin, count).slice(3, 0, begin).transpose(2, 3), dy.slice(2, begin, count),
-                dx.slice(2, 0, begin), true);
-      });
+  const View<const T, 4, B> transposed = w.transpose(2, 3);
+  for_triangle_rows<DiagonalTransposedProduct, T, B>(be, rows, diagonal, unit, dy.extent(3), transposed, dy, dx,
+                                                     [&](Index begin, Index count) {
+                                                       be.gemm(transposed.slice(2, 0, begin).slice(3, begin, count),
+                                                               dy.slice(2, begin, count), dx.slice(2, 0, begin), true);
+                                                     });
   for_triangle_rows<DiagonalGradient, T, B>(be, rows, diagonal, unit, dy.extent(3), dy, x, dw,
                                             [&](Index begin, Index count) {
                                               be.gemm(dy.slice(2, begin, count), x.slice(2, 0, begin).transpose(2, 3),
