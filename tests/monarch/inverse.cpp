@@ -205,13 +205,23 @@ TEST_CASE("Singular blocks are named, whatever the scale of their rows and colum
   CHECK(std::abs(product(2, 2) - 1) <= tolerance<double>(5, 1000));
 }
 
-TEST_CASE("Shapes without an inverse say why", "[monarch]") {
-  const auto refuse = [](const MonarchShape<2>& shape, std::initializer_list<std::string> parts) {
+TEST_CASE("Shapes without an inverse say why, and which op needs one", "[monarch]") {
+  Cpu be;
+  const auto refuse = [&](const MonarchShape<2>& shape, std::initializer_list<std::string> parts) {
     const Monarch<2, double> m(shape);
-    require_error([&] { (void)m.inverse(); }, parts);
+    Tensor<double, 2, Cpu> x(be, {3, m.rows()}), y(be, {3, m.cols()});
+    Monarch<2, double> dm(shape);
+    const auto named = [&](const std::string& op, const auto& f) {
+      require_error(f, {op + ": M is "});
+      require_error(f, parts);
+    };
+    named("monarch_lu", [&] { (void)m.lu(be); });
+    named("monarch_solve", [&] { m.solve(be, x.view(), y.view()); });
+    named("monarch_solve_vjp", [&] { monarch_solve_vjp(be, m.view(), y.view(), y.view(), x.view(), dm.view()); });
+    named("determinant", [&] { (void)m.determinant(); });
   };
   refuse(MonarchShape<2>::rectangular({2, 3}, {3, 3}), {"9 x 6", "square matrix"});
-  refuse(MonarchShape<2>::rectangular({4, 3}, {3, 4}), {"factor 0", "4 x 3", "square blocks", "to_dense"});
+  refuse(MonarchShape<2>::rectangular({4, 3}, {3, 4}), {"12 x 12", "4 x 3 in factor 0", "square blocks", "to_dense"});
   refuse(MonarchShape<2>::linear(10, 10, 4), {"10 x 10", "12 x 12", "without padding"});
 }
 

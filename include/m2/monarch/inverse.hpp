@@ -35,8 +35,8 @@ template <int Order>
 void check_square_factors(const char* op, const MonarchShape<Order>& shape) {
   M2_REQUIRE(shape.in_features() == shape.out_features(), op, ": M is ", shape, ", a square matrix is needed");
   for (int f = 0; f < Order; ++f)
-    M2_REQUIRE(shape.factor(f).in == shape.factor(f).out, op, ": factor ", f, " of M has blocks of ",
-               shape.factor(f).out, " x ", shape.factor(f).in, ", square blocks are needed; use to_dense()");
+    M2_REQUIRE(shape.factor(f).in == shape.factor(f).out, op, ": M is ", shape, " with blocks of ", shape.factor(f).out,
+               " x ", shape.factor(f).in, " in factor ", f, ", square blocks are needed; use to_dense()");
   M2_REQUIRE(shape.in_features() == shape.padded_in() && shape.out_features() == shape.padded_out(), op, ": M is ",
              shape, " cut from factors of ", shape.padded_out(), " x ", shape.padded_in(),
              ", a matrix without padding is needed; use to_dense()");
@@ -69,7 +69,8 @@ void subtract(B& be, const Sum* from, T* to, Index n) {
 /// (Monarch::condition_bound), n the largest block. Decomposing and solving costs about as much as the explicit inverse
 /// and a multiply by it, and its errors are smaller (2 to 3 times, for random weights).
 ///
-/// Errors   m2::Error if M is not square, has padding, or has blocks that are not square
+/// Errors   m2::Error if M is not square, has padding, or has blocks that are not square; it names `op`, what the
+///          decomposition is for
 /// Cost     2/3 sum_f(weights of f times its digit) flops for the decompositions; memory of the weights
 /// Source   M^-1 = W_1^-1 .. W_p^-1, block by block (math.md B4)
 template <int Order, Element T, Backend B>
@@ -79,7 +80,8 @@ class MonarchLu {
   using Sum = SumOf<T>;
 
  public:
-  MonarchLu(B& be, const MonarchView<Order, const T, B>& m) : shape_(checked(m.shape)) {
+  MonarchLu(B& be, const MonarchView<Order, const T, B>& m, const char* op = "monarch_lu")
+      : shape_(checked(op, m.shape)) {
     for (int f = 0; f < Order; ++f) {
       const FactorShape& s = shape_.factor(f);
       Factor& factor = factors_[static_cast<std::size_t>(f)];
@@ -195,8 +197,8 @@ class MonarchLu {
     Index singular_block = -1;
   };
 
-  static const MonarchShape<Order>& checked(const MonarchShape<Order>& shape) {
-    detail::check_square_factors("monarch_lu", shape);
+  static const MonarchShape<Order>& checked(const char* op, const MonarchShape<Order>& shape) {
+    detail::check_square_factors(op, shape);
     return shape;
   }
 
@@ -222,8 +224,8 @@ class MonarchLu {
   }
 
   void check_vectors(const char* op, View<const T, 2, B> x, View<const T, 2, B> y) const {
-    require_regular(op);
     detail::check_multiply<Order, T, B>(op, shape_, x, y);
+    require_regular(op);
   }
 
   /// Feature-major memory of solve and its VJP.  // (features, batch)
@@ -254,10 +256,12 @@ class MonarchLu {
 };
 
 /// y = M^-1 x for every row of x. Keep a MonarchLu where the same matrix is used again.
+///
+/// Shapes, Writes, Errors   as MonarchLu and its solve
 template <int Order, class W, Element T, Backend B>
 requires std::same_as<std::remove_const_t<W>, T>
 void monarch_solve(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> x, View<T, 2, B> y) {
-  MonarchLu<Order, T, B>(be, m).solve(be, x, y);
+  MonarchLu<Order, T, B>(be, m, "monarch_solve").solve(be, x, y);
 }
 
 /// The VJP of monarch_solve, from its result y: dx = M^-H dy (overwritten), dm (accumulated). See MonarchLu.
@@ -265,7 +269,7 @@ template <int Order, class W, Element T, Backend B>
 requires std::same_as<std::remove_const_t<W>, T>
 void monarch_solve_vjp(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, B> y, Input<T, 2, B> dy, View<T, 2, B> dx,
                        const MonarchView<Order, T, B>& dm) {
-  MonarchLu<Order, T, B>(be, m).solve_vjp(be, m, y, dy, dx, dm);
+  MonarchLu<Order, T, B>(be, m, "monarch_solve_vjp").solve_vjp(be, m, y, dy, dx, dm);
 }
 
 /// Sign and logarithm of |det M|. A square matrix whose middle vectors are shorter than itself has determinant 0.
@@ -279,8 +283,7 @@ auto monarch_log_determinant(B& be, const MonarchView<Order, W, B>& m) {
              ", a square matrix is needed");
   for (const FactorShape& f : m.shape.factors())
     if (f.out_size() < m.shape.in_features()) return LogDeterminant<T>::zero();
-  detail::check_square_factors("determinant", m.shape);
-  return MonarchLu<Order, T, B>(be, m).log_determinant(be);
+  return MonarchLu<Order, T, B>(be, m, "determinant").log_determinant(be);
 }
 
 }  // namespace m2
