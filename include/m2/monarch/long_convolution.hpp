@@ -55,10 +55,10 @@ class LongConvolution {
   /// Errors   m2::Error if length is not in [1, 2^39], batch or channels are negative, or the activations are more than
   ///          2^62 bytes
   LongConvolution(B& be, const Extents<3>& extents, LongConvolutionOptions options = {}) {
-    M2_REQUIRE(extents[0] >= 0 && extents[1] >= 1 && extents[2] >= 0, "long_convolution: (batch, length, channels) is ",
-               extents, ", the length must be at least 1");
-    M2_REQUIRE(extents[1] <= Index{1} << 39, "long_convolution: (batch, length, channels) is ", extents,
-               ", a length up to 2^39 is possible");
+    M2_REQUIRE(extents[0] >= 0 && extents[2] >= 0, "long_convolution: (batch, length, channels) is ", extents,
+               ", batch and channels must not be negative");
+    M2_REQUIRE(extents[1] >= 1 && extents[1] <= Index{1} << 39, "long_convolution: (batch, length, channels) is ",
+               extents, ", the length must be at least 1 and at most 2^39");
     detail::checked_count("long_convolution", extents);
     detail::checked_bytes("long_convolution", element_count(extents), sizeof(T));
     shape_ = {extents[0], extents[1], extents[2], options.bidirectional, true, 0};
