@@ -160,8 +160,16 @@ TEMPLATE_TEST_CASE("A lazy product is the product of the dense matrices", "[mona
   check(product.adjoint(), dense_transpose(dense, 13, true));
   check(product.clone(), dense);
   check(product.conjugate(), dense_transpose(dense_transpose(dense, 13, true), 9));
-  double square = 0;
-  for (const auto& entry : dense) square += std::norm(entry);
-  CHECK(std::abs(product.norm() - std::sqrt(square)) <= tolerance<T>(1000, 10 * std::sqrt(square)));
+  CHECK(std::abs(product.norm() - norm_of(dense)) <= tolerance<T>(1000, 10 * norm_of(dense)));
+  CHECK(product.order == 5);
+  CHECK(product.equivalent(lazy_product(lazy_product(a.clone(), b.clone()), c.clone())));
+  Monarch<1, T, B> whole(MonarchShape<1>::block_diagonal(13, 9, 1));  // one block: the dense matrix
+  std::copy(dense.begin(), dense.end(), whole.weights().data());
+  CHECK(product.equivalent(whole, tolerance<T>(100)));
+  CHECK(whole.equivalent(product, tolerance<T>(100)));
+  CHECK_FALSE(product.equivalent(product.transpose()));
+  auto other = c.clone();
+  other.factor(0)(0, 0, 0, 0) *= T(1 + 1e-6);
+  CHECK_FALSE(product.equivalent(lazy_product(a.clone(), lazy_product(b.clone(), other.clone()))));
   require_error([&] { (void)lazy_product(a.clone(), c.clone()); }, {"lazy_product", "9 x 10", "13 x 13"});
 }

@@ -125,6 +125,7 @@ class MonarchProduct {
  public:
   using value_type = typename Left::value_type;
   using backend_type = typename Left::backend_type;
+  static constexpr int order = Left::order + Right::order;
   static_assert(std::same_as<value_type, typename Right::value_type> &&
                     std::same_as<backend_type, typename Right::backend_type>,
                 "lazy_product: both matrices must have the same element type and backend; use cast<T>().");
@@ -184,6 +185,14 @@ class MonarchProduct {
     B be;
     const auto wide = cast<WideOf<T>>(be);
     return std::sqrt(detail::squared_columns<WideOf<T>>(be, wide));
+  }
+
+  /// True if this and another matrix, a Monarch matrix or a product of them, are the same up to `tolerance` times its
+  /// norm: monarch_equivalent. The default allows for the rounding of every weight, as that of Monarch::equivalent.
+  template <class Other>
+  bool equivalent(const Other& other, double tolerance = 2.0 * order * epsilon_of<T>()) const {
+    B be;
+    return monarch_equivalent(be, *this, other, tolerance);
   }
 
   /// As an Eigen matrix; Cpu only, with m2/monarch.hpp.
