@@ -1,9 +1,7 @@
 #include "tests/compiled.hpp"
 
-namespace m2::detail {
+namespace m2 {
 
-template class FilteredConvolution<float, Cpu>;
-template class FilteredConvolution<double, Cpu>;
-template class FilteredConvolution<double, test::Serial>;
+M2_COMPILED_MODULES()
 
-}  // namespace m2::detail
+}  // namespace m2

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <functional>
+#include <initializer_list>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -128,39 +131,21 @@ std::vector<WideOf<std::remove_const_t<T>>> to_wide(View<T, Rank, B> view) {
 }
 
 /// Complex numbers as pairs of doubles, the form of to_host.
-inline std::vector<double> as_doubles(const std::vector<std::complex<double>>& values) {
-  std::vector<double> result;
-  for (const auto& value : values) result.insert(result.end(), {value.real(), value.imag()});
-  return result;
-}
+std::vector<double> as_doubles(const std::vector<std::complex<double>>& values);
 inline const std::vector<double>& as_doubles(const std::vector<double>& values) { return values; }
 
-inline double largest(const std::vector<double>& values) {
-  double best = 0;
-  for (const double value : values) best = std::max(best, std::abs(value));
-  return best;
-}
+double largest(const std::vector<double>& values);
 
 /// The largest |a - b| of two arrays and where it is; the first NaN is larger than any number.
 struct LargestDifference {
   double worst = 0;
   std::size_t where = 0;
 
-  LargestDifference(const std::vector<double>& a, const std::vector<double>& b) {
-    for (std::size_t i = 0; i < a.size() && !std::isnan(worst); ++i) {
-      const double difference = std::abs(a[i] - b[i]);
-      if (!(difference <= worst)) worst = difference, where = i;
-    }
-  }
+  LargestDifference(const std::vector<double>& a, const std::vector<double>& b);
 };
 
 /// Requires |a - b| <= allowed everywhere; NaN fails.
-inline void require_close(const std::vector<double>& actual, const std::vector<double>& expected, double allowed) {
-  REQUIRE(actual.size() == expected.size());
-  const auto [worst, where] = LargestDifference(actual, expected);
-  INFO("largest difference " << worst << " at element " << where << " of " << actual.size() << ", allowed " << allowed);
-  REQUIRE(worst <= allowed);
-}
+void require_close(const std::vector<double>& actual, const std::vector<double>& expected, double allowed);
 
 /// Checks `gradient` against central differences of `loss` in every element of `x`, for T = double: step 1e-6 and 1e-5
 /// relative to the larger of 1 and the gradient's size (math.md D8). Complex x: both parts of every element, and the
@@ -187,27 +172,9 @@ void require_gradient(View<T, Rank, B> x, const std::vector<double>& gradient, L
 }
 
 /// sum of a . b, the scalar loss of a VJP test: dL/da = b.
-inline double dot(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double total = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) total += a[i] * b[i];
-  return total;
-}
+double dot(const std::vector<double>& a, const std::vector<double>& b);
 
 /// Requires that f throws m2::Error whose message contains every one of the parts.
-template <class F>
-void require_error(F&& f, std::initializer_list<std::string> parts) {
-  std::string message;
-  bool thrown = false;
-  try {
-    f();
-  } catch (const Error& error) {
-    message = error.what();
-    thrown = true;
-  }
-  REQUIRE(thrown);
-  INFO("message: " << message);
-  for (const std::string& part : parts) REQUIRE(message.find(part) != std::string::npos);
-}
+void require_error(const std::function<void()>& f, std::initializer_list<std::string_view> parts);
 
 }  // namespace m2::test

@@ -102,11 +102,11 @@ TEST_CASE("A checkpoint that does not fit names the first difference and changes
   Run<float> run;
   run.train_to(3, text);
   const auto before = run.everything();
-  const auto refuse = [&](std::initializer_list<std::string> parts) {
+  const auto refuse = [&](std::initializer_list<std::string_view> parts) {
     require_error([&] { load_checkpoint(run.be, path, run.store, run.optimizer, run.state); }, parts);
     REQUIRE(run.everything() == before);
   };
-  const auto refuse_parameters = [&](std::initializer_list<std::string> parts) {
+  const auto refuse_parameters = [&](std::initializer_list<std::string_view> parts) {
     require_error([&] { load_parameters(run.be, path, run.store); }, parts);
     REQUIRE(run.everything() == before);
   };

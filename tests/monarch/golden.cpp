@@ -1,7 +1,6 @@
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "m2/monarch/multiply.hpp"
+
+#include "tests/golden.hpp"
 #include "tests/support.hpp"
 
 using namespace m2;        // NOLINT
@@ -9,15 +8,9 @@ using namespace m2::test;  // NOLINT
 
 namespace {
 
-/// The weight formula of the golden file.
-double fill_value(Index i, Index j) {
-  return std::sin(0.7 * static_cast<double>(i + 1) + 1.3 * static_cast<double>(j) +
-                  0.11 * static_cast<double>((i + 1) * (j + 1) % 17));
-}
-
 template <class T, int Rank>
 void fill(View<T, Rank, Cpu> view, Index i) {
-  for_every(view, [&](T& element, Index j) { element = fill_value(i, j); });
+  for_every(view, [&](T& element, Index j) { element = golden_value(i, j); });
 }
 
 void check_butterfly(const nlohmann::json& golden) {
@@ -53,9 +46,7 @@ void check_butterfly(const nlohmann::json& golden) {
 }  // namespace
 
 TEST_CASE("The two-factor multiply gives the reference code's numbers", "[monarch][golden]") {
-  std::ifstream file(M2_TEST_DATA "/ops.json");
-  REQUIRE(file.good());
-  const auto golden = nlohmann::json::parse(file);
+  const auto golden = read_golden("ops.json");
   check_butterfly(golden["ops"]["butterfly_square_n16"]);
   check_butterfly(golden["ops"]["butterfly_rect"]);
 }

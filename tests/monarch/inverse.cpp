@@ -207,7 +207,7 @@ TEST_CASE("Singular blocks are named, whatever the scale of their rows and colum
 
 TEST_CASE("Shapes without an inverse say why, and which op needs one", "[monarch]") {
   Cpu be;
-  const auto refuse = [&](const MonarchShape<2>& shape, std::initializer_list<std::string> parts) {
+  const auto refuse = [&](const MonarchShape<2>& shape, std::initializer_list<std::string_view> parts) {
     const Monarch<2, double> m(shape);
     Tensor<double, 2, Cpu> x(be, {3, m.rows()}), y(be, {3, m.cols()});
     Monarch<2, double> dm(shape);

@@ -1,18 +1,12 @@
 #pragma once
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
+#include "tests/golden.hpp"
 #include "tests/nn/module_check.hpp"
 
 /// tests/golden/mixer.json: numbers of the published M2 modules.
 namespace m2::test {
 
-inline nlohmann::json mixer_golden(const std::string& model) {
-  std::ifstream file(M2_TEST_DATA "/mixer.json");
-  REQUIRE(file.good());
-  return nlohmann::json::parse(file)[model];
-}
+inline nlohmann::json mixer_golden(const std::string& model) { return read_golden("mixer.json")[model]; }
 
 /// The file's numbers have 12 significant digits.
 constexpr double golden_digits = 1e-12;
@@ -32,9 +26,8 @@ void load_golden(M& module, const nlohmann::json& golden, const std::string& pre
     const Index i = entry["rank"].get<Index>();
     const bool added = name.ends_with("filter.z") || name == "z";  // keeps its own start below the formula
     for_every(parameter.flat_value(), [&](double& element, Index j) {
-      const double value = std::sin(0.7 * static_cast<double>(i + 1) + 1.3 * static_cast<double>(j) +
-                                    0.11 * static_cast<double>((i + 1) * (j + 1) % 17));
-      element = (added ? element : 0.0) + entry["offset"].get<double>() + entry["scale"].get<double>() * value;
+      element =
+          (added ? element : 0.0) + entry["offset"].get<double>() + entry["scale"].get<double>() * golden_value(i, j);
     });
   });
 }

@@ -90,7 +90,7 @@ void require_module_gradients(M& module, Extents<3> extents) {
 
 /// Requires that a module names both shapes when it is given something else than it was made for.
 template <Module M>
-void require_shape_errors(M& module, Extents<3> good, Extents<3> bad, std::initializer_list<std::string> parts) {
+void require_shape_errors(M& module, Extents<3> good, Extents<3> bad, std::initializer_list<std::string_view> parts) {
   using T = typename M::Scalar;
   using B = typename M::Backend;
   ModuleRun<M> run(module, good);
