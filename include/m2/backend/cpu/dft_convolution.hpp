@@ -172,44 +172,55 @@ class CpuDftConvolution : private CpuDftStages<T> {
     }
   }
 
+  /// The last stage and the first inverse stage of one block. They are always inlined, as is the product: numbers must
+  /// stay in registers.
+  template <int R, bool Forward>
+  static M2_INLINE void read_block(Registers<R>& x, const T* data, const T* w) {
+    x.read(data, step);
+    if constexpr (Forward) twiddle<R>(w, x.re, x.im), butterfly<T, R>(x.re, x.im);
+  }
+  template <int R, bool Inverse>
+  static M2_INLINE void write_block(Registers<R>& x, T* data, const T* w) {
+    if constexpr (Inverse) butterfly<T, R>(x.im, x.re), twiddle<R>(w, x.im, x.re);
+    x.write(data, step);
+  }
+
   template <int R, bool Forward, bool Inverse, class Product>
-  void last_stage(const DftStage& stage, Index a, Index b, Mirror mirror, T* data, const Product& product) const {
+  static void last_stage_of_two(Index a, const T* wa, Index b, const T* wb, T* data, Product product) {
     Registers<R> x, y;
-    const T *const wx = this->block_twiddles(stage, a), *const wy = this->block_twiddles(stage, b);
-    const Index at = a * R * step, other_at = b * R * step;
-    const auto forward = [&](Registers<R>& z, Index from, const T* w) {
-      z.read(data + from, step);
-      if (Forward) twiddle<R>(w, z.re, z.im), butterfly<T, R>(z.re, z.im);
-    };
-    const auto inverse = [&](Registers<R>& z, Index to, const T* w) {
-      if (Inverse) butterfly<T, R>(z.im, z.re), twiddle<R>(w, z.im, z.re);
-      z.write(data + to, step);
-    };
-    forward(x, at, wx);
-    if (mirror == Mirror::other) {
-      forward(y, other_at, wy);
-      M2_UNROLL for (int e = 0; e < R; ++e) {
-        const int m = R - 1 - e;
-        product.pair({x.re[e], x.im[e], y.re[m], y.im[m]}, at + e * step, other_at + m * step);
-      }
-      inverse(y, other_at, wy);
-    } else {
-      mirrors(
-          mirror, R,
-          [&](int e, int m) {
-            product.pair({x.re[e], x.im[e], x.re[m], x.im[m]}, at + e * step, at + m * step);
-          },
-          [&](int e, Mirror) { product.alone(x.re[e], x.im[e], at + e * step); });
+    read_block<R, Forward>(x, data + a, wa);
+    read_block<R, Forward>(y, data + b, wb);
+    M2_UNROLL for (int e = 0; e < R; ++e) {
+      const int m = R - 1 - e;
+      product.pair({x.re[e], x.im[e], y.re[m], y.im[m]}, a + e * step, b + m * step);
     }
-    inverse(x, at, wx);
+    write_block<R, Inverse>(y, data + b, wb);
+    write_block<R, Inverse>(x, data + a, wa);
+  }
+  template <int R, bool Forward, bool Inverse, class Product>
+  static void last_stage_of_one(Index at, const T* w, Mirror mirror, T* data, Product product) {
+    Registers<R> x;
+    read_block<R, Forward>(x, data + at, w);
+    mirrors(
+        mirror, R,
+        [&](int e, int m) {
+          product.pair({x.re[e], x.im[e], x.re[m], x.im[m]}, at + e * step, at + m * step);
+        },
+        [&](int e, Mirror) { product.alone(x.re[e], x.im[e], at + e * step); });
+    write_block<R, Inverse>(x, data + at, w);
   }
 
   template <bool Forward, bool Inverse, class Product>
   void block_pair(std::size_t level, Index a, Index b, Mirror mirror, T* data, const Product& product) const {
     const DftStage& stage = stages_[level];
     if (this->is_last(level)) {
-      return with_radix(stage.radix,
-                        [&](auto radix) { last_stage<radix(), Forward, Inverse>(stage, a, b, mirror, data, product); });
+      return with_radix(stage.radix, [&](auto radix) {
+        constexpr Index size = radix() * step;
+        const T *const wa = this->block_twiddles(stage, a), *const wb = this->block_twiddles(stage, b);
+        mirror == Mirror::other
+            ? last_stage_of_two<radix(), Forward, Inverse>(a * size, wa, b * size, wb, data, product)
+            : last_stage_of_one<radix(), Forward, Inverse>(a * size, wa, mirror, data, product);
+      });
     }
     const bool two = mirror == Mirror::other;
     if (Forward) this->forward_block(stage, a, data);
