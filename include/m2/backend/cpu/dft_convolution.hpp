@@ -55,7 +55,6 @@ class CpuDftConvolution : private CpuDftStages<T> {
                  T* work) const {
     T* const other = work + size_ * step;
     this->template load<true>(x, length_, other);
-    this->transform(1, 0, stages_[0].radix, other);
     this->template load<true>(dy, length_, work);
     each_pair<true, true>(work, Correlate{kernel, other, gradient});
     this->template store<true>(work, dx, length_);
@@ -117,8 +116,8 @@ class CpuDftConvolution : private CpuDftStages<T> {
   };
 
   struct Correlate {
-    const T *kernel, *other;
-    T* gradient;
+    const T* kernel;
+    T *other, *gradient;
     /// gradient += conj(x) dy, dy *= conj(kernel)
     static M2_INLINE void multiply(V xr, V xi, V& re, V& im, const T* k, T* g) {
       add_product(add_product(real_at(g), xr, re), xi, im).store(g);
@@ -213,6 +212,11 @@ class CpuDftConvolution : private CpuDftStages<T> {
   template <bool Forward, bool Inverse, class Product>
   void block_pair(std::size_t level, Index a, Index b, Mirror mirror, T* data, const Product& product) const {
     const DftStage& stage = stages_[level];
+    const bool two = mirror == Mirror::other;
+    if constexpr (std::is_same_v<Product, Correlate>) {  // a second spectrum, wanted where it is still in cache
+      this->forward_block(stage, a, product.other);
+      if (two) this->forward_block(stage, b, product.other);
+    }
     if (this->is_last(level)) {
       return with_radix(stage.radix, [&](auto radix) {
         constexpr Index size = radix() * step;
@@ -222,7 +226,6 @@ class CpuDftConvolution : private CpuDftStages<T> {
             : last_stage_of_one<radix(), Forward, Inverse>(a * size, wa, mirror, data, product);
       });
     }
-    const bool two = mirror == Mirror::other;
     if (Forward) this->forward_block(stage, a, data);
     if (Forward && two) this->forward_block(stage, b, data);
     children<Forward, Inverse>(level + 1, stage.radix, a, b, mirror, data, product);

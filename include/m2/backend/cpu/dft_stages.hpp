@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "m2/backend/cpu/lanes.hpp"
@@ -110,14 +111,38 @@ class CpuDftStages {
     });
   }
 
-  /// Rows of a wide array lie in a page each, which no hardware prefetches: ask for those of a later butterfly.
-  template <int Digits, bool Write, class U>
-  static M2_INLINE void prefetch(TileRows<U> rows, Index length, Index inner, Index i) {
-    M2_UNROLL for (int j = 0; j < Digits; ++j) {
-      const Index t = std::min(j * inner + i + prefetch_distance, length - 1);
-      prefetch_line<Write>(rows.data[0] + t * rows.stride[0]);
-      prefetch_line<Write>(rows.data[1] + t * rows.stride[1]);
+  /// One column of a stage that reads or writes rows: digit j is at row j * inner + i. Pointers rather than row
+  /// numbers, so that a step to the next column is two additions.
+  template <class U>
+  struct Column {
+    U *first, *second;
+    Index digit[2];
+
+    Column(TileRows<U> rows, Index inner, Index i)
+        : first(rows.data[0] + i * rows.stride[0]),
+          second(rows.data[1] + i * rows.stride[1]),
+          digit{inner * rows.stride[0], inner * rows.stride[1]} {}
+
+    M2_INLINE U* real(int j) const { return first + j * digit[0]; }
+    M2_INLINE U* imaginary(int j) const { return second + j * digit[1]; }
+    M2_INLINE void advance(TileRows<U> rows) { first += rows.stride[0], second += rows.stride[1]; }
+    /// Rows of a wide array lie in a page each, which no hardware prefetches.
+    template <int Digits, bool Write>
+    M2_INLINE void prefetch() const {
+      M2_UNROLL for (int j = 0; j < Digits; ++j) {
+        prefetch_line<Write>(real(j));
+        prefetch_line<Write>(imaginary(j));
+      }
     }
+  };
+
+  /// Calls f(i, std::true_type or false_type) for the columns of such a stage: whether the rows of all digits are below
+  /// length. Nearly always they are, and then nothing need be tested.
+  template <class F>
+  static M2_INLINE void each_column(Index digits, Index length, Index inner, F&& f) {
+    const Index whole = std::clamp<Index>(length - (digits - 1) * inner, 0, inner);
+    f(Index{0}, whole, std::true_type{});
+    f(whole, inner, std::false_type{});
   }
 
   /// The first stage: reads positions [0, length) of the rows, the rest is zero. With Half, that is at most the first
@@ -125,17 +150,24 @@ class CpuDftStages {
   template <int R, bool Half>
   static void load_stage(TileRows<const T> in, Index length, Index inner, T* data) {
     constexpr int digits = Half ? R / 2 : R;
-    for (Index i = 0; i < inner; ++i, data += step) {
-      prefetch<digits, false>(in, length, inner, i);
-      Registers<R, false> x;
-      M2_UNROLL for (int j = 0; j < digits; ++j) {
-        const Index t = j * inner + i;
-        x.re[j] = t < length ? V::load(in.data[0] + t * in.stride[0]) : V::zero();
-        x.im[j] = t < length ? V::load(in.data[1] + t * in.stride[1]) : V::zero();
+    each_column(digits, length, inner, [&](Index begin, Index end, auto whole) {
+      Column<const T> from(in, inner, begin), later(in, inner, std::min(begin + prefetch_distance, end));
+      T* to = data + begin * step;
+      for (Index i = begin; i < end; ++i, to += step, from.advance(in)) {
+        if constexpr (whole()) {
+          later.template prefetch<digits, false>();
+          if (i + prefetch_distance < end - 1) later.advance(in);
+        }
+        Registers<R, false> x;
+        M2_UNROLL for (int j = 0; j < digits; ++j) {
+          const bool present = whole() || j * inner + i < length;
+          x.re[j] = present ? V::load(from.real(j)) : V::zero();
+          x.im[j] = present ? V::load(from.imaginary(j)) : V::zero();
+        }
+        butterfly<T, R, Half>(x.re, x.im);
+        x.write(to, inner * step);
       }
-      butterfly<T, R, Half>(x.re, x.im);
-      x.write(data, inner * step);
-    }
+    });
   }
   template <bool HalfIfEven>
   void load(TileRows<const T> in, Index length, T* data) const {
@@ -149,32 +181,30 @@ class CpuDftStages {
   template <int R, bool Half>
   static void store_stage(const T* data, TileRows<T> out, Index length, Index inner) {
     constexpr int digits = Half ? R / 2 : R;
-    for (Index i = 0; i < inner; ++i, data += step) {
-      prefetch<digits, true>(out, length, inner, i);
-      Registers<R, true> x;
-      x.read(data, inner * step);
-      butterfly<T, R>(x.re, x.im);
-      M2_UNROLL for (int j = 0; j < digits; ++j) {
-        const Index t = j * inner + i;
-        if (t >= length) break;
-        x.im[j].store(out.data[0] + t * out.stride[0]);
-        x.re[j].store(out.data[1] + t * out.stride[1]);
+    each_column(digits, length, inner, [&](Index begin, Index end, auto whole) {
+      Column<T> to(out, inner, begin), later(out, inner, std::min(begin + prefetch_distance, end));
+      const T* from = data + begin * step;
+      for (Index i = begin; i < end; ++i, from += step, to.advance(out)) {
+        if constexpr (whole()) {
+          later.template prefetch<digits, true>();
+          if (i + prefetch_distance < end - 1) later.advance(out);
+        }
+        Registers<R, true> x;
+        x.read(from, inner * step);
+        butterfly<T, R>(x.re, x.im);
+        M2_UNROLL for (int j = 0; j < digits; ++j) {
+          if (!whole() && j * inner + i >= length) break;
+          x.im[j].store(to.real(j));
+          x.re[j].store(to.imaginary(j));
+        }
       }
-    }
+    });
   }
   template <bool HalfIfEven>
   void store(const T* data, TileRows<T> out, Index length) const {
     with_radix(stages_[0].radix, [&](auto radix) {
       store_stage<radix(), HalfIfEven && radix() % 2 == 0>(data, out, length, stages_[0].inner);
     });
-  }
-
-  void transform(std::size_t level, Index first, Index count, T* data) const {
-    const DftStage& stage = stages_[level];
-    for (Index block = first; block < first + count; ++block) {
-      forward_block(stage, block, data);
-      if (!is_last(level)) transform(level + 1, block * stage.radix, stage.radix, data);
-    }
   }
 
   bool is_last(std::size_t level) const { return level + 1 == stages_.size(); }
