@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <type_traits>
+
 #include "m2/backend/cpu/dft_stages.hpp"
 
 namespace m2::detail {
@@ -43,10 +46,11 @@ class CpuDftConvolution : private CpuDftStages<T> {
     each_pair<true, false>(kernel, Separate{scale});
   }
 
-  /// out = the signals convolved with the kernels.
-  void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T* work) const {
+  /// out = the signals convolved with the kernels. Meanwhile asks for the rows of `next`, the input of the next call.
+  void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T* work, TileRows<const T> next) const {
     this->template load<true>(in, length_, work);
-    each_pair<true, true>(work, Convolve{kernel});
+    Ahead ahead{next, length_};
+    each_pair<true, true>(work, Convolve{kernel, &ahead});
     this->template store<true>(work, out, length_);
   }
 
@@ -98,8 +102,24 @@ class CpuDftConvolution : private CpuDftStages<T> {
     M2_INLINE void alone(V& re, V& im, Index) const { re = re * scale, im = im * scale; }
   };
 
+  /// Rows that are asked for a few at a time between blocks: a tile's rows lie far apart in memory, which can deliver
+  /// only so many lines at once; asked for together, in the stage that reads them, they keep it waiting.
+  struct Ahead {
+    TileRows<const T> rows;
+    Index left;
+
+    M2_INLINE void ask(Index count) {
+      for (Index end = std::max<Index>(left - count, 0); left > end; --left) {
+        prefetch_far(rows.data[0]);
+        prefetch_far(rows.data[1]);
+        rows.data[0] += rows.stride[0], rows.data[1] += rows.stride[1];
+      }
+    }
+  };
+
   struct Convolve {
     const T* kernel;
+    Ahead* ahead;
     static M2_INLINE void multiply(V& re, V& im, const T* k) {
       const V kr = real_at(k), ki = imaginary_at(k), r = re;
       re = subtract_product(r * kr, im, ki), im = add_product(im * kr, r, ki);
@@ -218,6 +238,7 @@ class CpuDftConvolution : private CpuDftStages<T> {
       if (two) this->forward_block(stage, b, product.other);
     }
     if (this->is_last(level)) {
+      if constexpr (std::is_same_v<Product, Convolve>) product.ahead->ask(two ? stage.radix : stage.radix / 2);
       return with_radix(stage.radix, [&](auto radix) {
         constexpr Index size = radix() * step;
         const T *const wa = this->block_twiddles(stage, a), *const wb = this->block_twiddles(stage, b);

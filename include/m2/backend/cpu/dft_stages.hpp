@@ -27,6 +27,15 @@ M2_INLINE void prefetch_line(const void* address) {
 #endif
 }
 
+/// The same into the second-level cache, for what is read later.
+M2_INLINE void prefetch_far(const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address, 0, 2);
+#else
+  (void)address;
+#endif
+}
+
 /// What an absent input points at.
 template <class T>
 const T* zero_register() {

@@ -29,7 +29,7 @@ class CpuDirectConvolution {
     std::copy_n(lags.data[0], positions() * lanes, kernel);
   }
 
-  void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T*) const {
+  void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T*, TileRows<const T>) const {
     for (Index begin = 0; begin < length_; begin += tile) sum_tile<false>(kernel, in, out, begin);
   }
 

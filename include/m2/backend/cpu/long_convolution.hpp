@@ -175,6 +175,18 @@ class CpuLongConvolution {
     return rows;
   }
 
+  /// Where the signals of a later unit of work lie, if it is one of this thread: a hint.
+  TileRows<const T> rows_ahead(View<const T, 3, B> x, Index unit, Index end) const {
+    TileRows<const T> rows{{zero_register<T>(), zero_register<T>()}, {0, 0}};
+    if (unit >= end) return rows;
+    const Index group = group_of(unit, x.extent(0)), pair = unit - first_unit(group, x.extent(0));
+    for (Index s = 0; s < 2; ++s) {
+      const auto [b, tile] = signal(group, pair, s);
+      if (b < x.extent(0)) rows.data[s] = &x(b, 0, tile * lanes), rows.stride[s] = x.stride(1);
+    }
+    return rows;
+  }
+
   /// Where to write the signals: in place, or to a copy that put_rows distributes.
   TileRows<T> write_rows(View<T, 3, B> y, Index group, Index pair, T* copy, T* scratch) const {
     TileRows<T> rows{};
@@ -207,12 +219,13 @@ class CpuLongConvolution {
     parallel_parts(parts, static_cast<int>(parts), [&](Index part) {
       const Slot s = slot(part);
       Index prepared = -1;
-      for (Index unit = units * part / parts; unit < units * (part + 1) / parts; ++unit) {
+      const Index end = units * (part + 1) / parts;
+      for (Index unit = units * part / parts; unit < end; ++unit) {
         const Index group = group_of(unit, batch), pair = unit - first_unit(group, batch);
         if (group != prepared) prepare(engine, kernel, group, s);
         prepared = group;
         engine.convolve(s.kernel, read_rows(u, group, pair, s.rows[0]),
-                        write_rows(y, group, pair, s.rows[1], s.scratch), s.work);
+                        write_rows(y, group, pair, s.rows[1], s.scratch), s.work, rows_ahead(u, unit + 1, end));
         put_rows(y, group, pair, s.rows[1]);
       }
     });
