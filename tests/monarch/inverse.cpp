@@ -216,6 +216,7 @@ TEST_CASE("Shapes without an inverse say why, and which op needs one", "[monarch
       require_error(f, parts);
     };
     named("monarch_lu", [&] { (void)m.lu(be); });
+    named("monarch_inverse", [&] { (void)m.inverse(); });
     named("monarch_solve", [&] { m.solve(be, x.view(), y.view()); });
     named("monarch_solve_vjp", [&] { monarch_solve_vjp(be, m.view(), y.view(), y.view(), x.view(), dm.view()); });
     named("determinant", [&] { (void)m.determinant(); });

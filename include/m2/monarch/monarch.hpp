@@ -124,7 +124,7 @@ class Monarch {
     return inverse(be);
   }
   Monarch inverse(B& be) const {
-    const MonarchLu<Order, T, B> decomposition = lu(be);
+    const MonarchLu<Order, T, B> decomposition(be, view(), "monarch_inverse");
     Monarch result(transposed(shape_), be);
     decomposition.inverse(be, result.view());
     be.synchronize();
