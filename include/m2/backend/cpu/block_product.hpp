@@ -25,11 +25,11 @@ struct BlockVectors {
   Index stride, plane;
 };
 
-/// The largest register tile: 24 of 32 registers of sums, or 12 of 16, two of them side by side. A complex number takes
-/// two registers.
+/// The largest register tile of V registers side by side: 24 of 32 registers of sums, or 12 of 16. A complex number
+/// takes two registers.
 inline constexpr Index tile_columns = 2;
-template <class T>
-inline constexpr Index tile_rows = (register_bytes == 64 ? 12 : 6) / planes_of<T>;
+template <class T, Index V = tile_columns>
+inline constexpr Index tile_rows = std::min<Index>((register_bytes == 64 ? 24 : 12) / planes_of<T> / V, 16);
 
 /// Calls f(J, row) for tiles of at most Largest rows, J of them, that cover `rows` rows: as few tiles as can be, of
 /// equal size but for one row. J is a std::integral_constant.
@@ -55,15 +55,15 @@ struct NextBlock {
 template <class T, Index V>
 void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
                          NextBlock next) {
-  constexpr Index planes = planes_of<T>;
+  constexpr Index planes = planes_of<T>, lanes = Lanes<T>::count;
   const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
-  const TileOperand<T> right{x.data, x.stride, 0, x.plane, next.vectors};
-  for_row_tiles<tile_rows<T>>(w.rows, [&]<Index J>(std::integral_constant<Index, J>, Index row) {
-    const TileOperand<T> left{numbers + row * w.row_stride * planes, w.column_stride * planes, w.row_stride * planes, 1,
-                              next.weights * planes};
-    const TileResult<RealOf<T>> sums{y.data + row * y.stride, y.stride, Lanes<T>::count, y.plane};
-    row == 0 ? register_tile<T, J, V, Sums::replace, true>(w.columns, left, right, sums)
-             : register_tile<T, J, V, Sums::replace, false>(w.columns, left, right, sums);
+  for_row_tiles<tile_rows<T, V>>(w.rows, [&]<Index J>(std::integral_constant<Index, J>, Index row) {
+    register_tile<T, Left::number, J, V, Sums::replace>(
+        w.columns,
+        {numbers + row * w.row_stride * planes, w.column_stride * planes, w.row_stride * planes, 1,
+         w.column_stride == 1 ? next.weights * planes : 0},
+        {x.data, x.stride, lanes, x.plane, row == 0 ? next.vectors : 0},
+        {y.data + row * y.stride, y.stride, lanes, y.plane});
   });
 }
 

@@ -123,6 +123,24 @@ requires(planes_of<T> == 2) M2_INLINE T load_scalar(const typename T::value_type
   return {*from, from[plane]};
 }
 
+/// The compiler must hold these values in registers from here on: it would otherwise read an operand from memory again
+/// for each of its products, and loads, not products, would be the limit.
+template <class T>
+M2_INLINE void keep_in_register([[maybe_unused]] Lanes<T>& lanes) {
+#if defined(__GNUC__) && defined(__AVX512F__)
+  asm("" : "+v"(lanes.v));
+#elif defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+  asm("" : "+x"(lanes.v));
+#elif defined(__GNUC__) && defined(__aarch64__)
+  asm("" : "+w"(lanes.v));
+#endif
+}
+template <class R>
+M2_INLINE void keep_in_register(Lanes<std::complex<R>>& lanes) {
+  keep_in_register(lanes.re);
+  keep_in_register(lanes.im);
+}
+
 /// Asks for the cache line of an address that will be read, or written, soon; any address will do. Inlined always: g++
 /// takes a function that only prefetches for one without effect, and drops the call.
 M2_INLINE void prefetch_line([[maybe_unused]] const void* address) {

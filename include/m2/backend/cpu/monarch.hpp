@@ -5,6 +5,7 @@
 
 #include "m2/backend/cpu/block_product.hpp"
 #include "m2/backend/cpu/block_vector.hpp"
+#include "m2/backend/cpu/row_multiply.hpp"
 #include "m2/backend/cpu/threads.hpp"
 #include "m2/backend/cpu/vector_tile.hpp"
 #include "m2/core/factor_shape.hpp"
@@ -19,9 +20,6 @@ template <class R>
 BlockVectors<R> block_of(VectorTile<R> tile, Index o, Index i, Index digits, Index inner) {
   return {tile.feature(o * digits * inner + i), tile.digit_stride(inner), tile.plane};
 }
-
-/// Fewer multiply-adds than this are not worth waking a thread for.
-inline constexpr Index parallel_products = 50000;
 
 /// y = W x for every block of a factor; with Transposed, y = W^T x, so that in and out change places. Blocks are shared
 /// among threads unless the caller's tile already belongs to one of them.
@@ -191,11 +189,25 @@ void with_sum_weights(const MonarchCall<T>& call, F&& f) {
   }
 }
 
+struct PackedScratch;
+
 template <class T>
 void cpu_monarch_multiply(const MonarchCall<T>& call, Vectors<const T> x, Vectors<T> y) {
   using S = SumOf<T>;
   if (call.batch == 0) return;
   if constexpr (Scalar<T>) {
+    if (rows_apply(call, x.feature_stride, y.feature_stride)) {
+      const T* packed = call.packed;
+      // Packing moves all weights, the other way moves all vectors: the less is done.
+      Index weights = 0;
+      for (const FactorShape& f : call.factors) weights += f.weight_count();
+      if (packed == nullptr && call.batch * (call.in_features + call.out_features) > weights) {
+        T* memory = thread_scratch<PackedScratch, T>(packed_size<T>(call.factors));
+        pack_weights(call, memory);
+        packed = memory;
+      }
+      if (packed != nullptr) return multiply_rows<T>(call, packed, {x.data, x.batch_stride}, {y.data, y.batch_stride});
+    }
     if (call.batch <= Lanes<T>::count / 4) return multiply_few(call, x, y);
   }
   const int threads = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;

@@ -87,10 +87,10 @@ void accumulate_block_gradient(Index out, BlockVectors<const R> g, const R* turn
   constexpr Index lanes = Lanes<T>::count, planes = planes_of<T>;
   const Index row = planes * sums.pitch;
   const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
-    for_row_tiles<tile_rows<T>>(out, [&]<Index J>(std::integral_constant<Index, J>, Index e) {
-      register_tile<T, J, V, Sums::add, false>(width, {g.data + e * g.stride, 1, g.stride, g.plane, 0},
-                                               {turned + d, row, 0, sums.pitch, 0},
-                                               {sums.data + e * row + d, row, lanes, sums.pitch});
+    for_row_tiles<tile_rows<T, V>>(out, [&]<Index J>(std::integral_constant<Index, J>, Index e) {
+      register_tile<T, Left::number, J, V, Sums::add>(width, {g.data + e * g.stride, 1, g.stride, g.plane},
+                                                      {turned + d, row, lanes, sums.pitch},
+                                                      {sums.data + e * row + d, row, lanes, sums.pitch});
     });
   };
   constexpr Index side = tile_columns;

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "m2/backend/cpu/row_product.hpp"
+#include "m2/backend/cpu/vector_tile.hpp"
+
+/// The Monarch multiply of vectors whose features are contiguous, by packed weights. The batch is cut into tiles that
+/// stay in cache through all factors; the first factor reads the caller's vectors, the last one writes the caller's.
+namespace m2::detail {
+
+/// True if every factor can be packed and the vectors' features are contiguous.
+template <class T>
+bool rows_apply(const MonarchCall<T>& call, Index x_stride, Index y_stride) {
+  return x_stride == 1 && y_stride == 1 && std::ranges::all_of(call.factors, packable<T>);
+}
+
+/// Numbers in the packed form of all factors.
+template <class R>
+Index packed_size(std::span<const FactorShape> factors) {
+  Index size = 0;
+  for (const FactorShape& f : factors) size += packed_size<R>(f);
+  return size;
+}
+
+/// Packs all factors, one after the other.
+template <class T>
+void pack_weights(const MonarchCall<T>& call, T* packed) {
+  for (std::size_t f = 0; f < call.factors.size(); ++f) {
+    pack_weights(call.factors[f], call.weights[f], packed);
+    packed += packed_size<T>(call.factors[f]);
+  }
+}
+
+/// From one vector of a tile to the next: an odd number of registers, to use all cache sets.
+template <class R>
+Index row_pitch(Index features) {
+  constexpr Index lanes = Lanes<R>::count;
+  return ((features + lanes - 1) / lanes | 1) * lanes;
+}
+
+/// Vectors to a tile: the longest ones in half of a 1 MiB second-level cache, but enough of them that reading all
+/// weights once for a tile does not count.
+template <class R>
+Index row_tile_size(Index widest) {
+  const Index fitting = (Index{1} << 19) / (widest * static_cast<Index>(sizeof(R)));
+  return std::clamp<Index>(fitting, 32, 96);
+}
+
+/// Copies the vectors of a tile and pads them with zeros.
+template <class R>
+void pad_rows(VectorRows<const R> from, Index features, VectorRows<R> to, Index padded, Index batch) {
+  for (Index b = 0; b < batch; ++b) {
+    std::copy_n(from.data + b * from.pitch, features, to.data + b * to.pitch);
+    std::fill(to.data + b * to.pitch + features, to.data + b * to.pitch + padded, R{0});
+  }
+}
+
+struct RowScratch;
+
+template <class T>
+void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y, Index batch,
+                       int threads) {
+  const Index pitch = row_pitch<T>(call.widest);
+  T* buffer = thread_scratch<RowScratch, T>(2 * batch * pitch);
+  VectorRows<T> next{buffer, pitch}, other{buffer + batch * pitch, pitch};
+  VectorRows<const T> from = x;
+  if (call.in_features < call.padded_in()) {
+    pad_rows(x, call.in_features, next, call.padded_in(), batch);
+    from = {next.data, pitch};
+    std::swap(next, other);
+  }
+  const bool cut = call.out_features < call.padded_out();
+  for (std::size_t f = 0; f < call.factors.size(); ++f) {
+    const VectorRows<T> to = f + 1 < call.factors.size() || cut ? next : y;
+    parallel_parts(threads, threads,
+                   [&](Index part) { rows_product<T>(call.factors[f], packed, from, to, batch, part, threads); });
+    packed += packed_size<T>(call.factors[f]);
+    from = {to.data, to.pitch};
+    std::swap(next, other);
+  }
+  for (Index b = 0; cut && b < batch; ++b) std::copy_n(from.data + b * pitch, call.out_features, y.data + b * y.pitch);
+}
+
+/// y = M x where rows_apply.
+template <class T>
+void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y) {
+  Index products = 0;
+  for (const FactorShape& f : call.factors) products += f.weight_count() * call.batch;
+  const int threads = products > parallel_products ? available_threads() : 1;
+  const bool far = call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > Index{1} << 20;
+  // A few vectors are not shared among threads, but the blocks: every thread reads only its own weights.
+  const bool share_blocks = call.batch < 16 * threads;
+  Index tiles = (call.batch + row_tile_size<T>(call.widest) - 1) / row_tile_size<T>(call.widest);
+  if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
+  parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
+    const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
+    multiply_row_tile<T>(call, packed, {x.data + begin * x.pitch, x.pitch}, {y.data + begin * y.pitch, y.pitch, far},
+                         end - begin, share_blocks ? threads : 1);
+  });
+}
+
+}  // namespace m2::detail

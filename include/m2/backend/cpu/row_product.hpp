@@ -1,0 +1,102 @@
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "m2/backend/cpu/block_product.hpp"
+#include "m2/backend/cpu/packed_weights.hpp"
+
+/// The products of a Monarch factor with vectors whose features are contiguous. No element is moved: where blocks read
+/// digits that are neighbours (inner = 1), a number of the vector meets registers of outputs; where they do not, the
+/// lanes are neighbouring blocks, and registers of the vector meet registers of weights.
+namespace m2::detail {
+
+/// Vectors one after the other, features contiguous; `far` if they are not in the second-level cache.
+template <class R>
+struct VectorRows {
+  R* data;
+  Index pitch;
+  bool far = false;
+};
+
+/// More terms than this are summed in several passes: weights of a tile, that many registers of them for each output,
+/// have to stay in the first-level cache.
+inline constexpr Index lane_terms = 64, number_terms = 256;
+
+/// The sizes of tiles whose left operand is a register: with its V + 1 operands it fills the registers.
+inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = register_bytes == 64 ? 6 : 3;
+
+/// A matrix in the packed form of one block, or of `lanes` blocks side by side: the register of term k and output e
+/// lies at data + k * term + e * output.
+template <class R>
+struct PackedBlock {
+  const R* data;
+  Index terms, outputs, term, output;
+};
+
+/// y = W x for blocks along the lanes: term k of vector b is the register at x + b * pitch + k * x_stride, output e
+/// goes to y + b * pitch + e * y_stride.
+template <class R>
+void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_stride, VectorRows<R> y, Index y_stride,
+                   Index batch) {
+  const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
+    for (Index k = 0; k < w.terms; k += lane_terms) {
+      const Index terms = std::min(lane_terms, w.terms - k);
+      for_row_tiles<lane_rows>(batch, [&]<Index J>(std::integral_constant<Index, J>, Index b) {
+        const TileOperand<R> left{x.data + b * x.pitch + k * x_stride, x_stride, x.pitch};
+        // The weights that come next are fetched while the first vectors are at work.
+        const TileOperand<R> right{w.data + k * w.term + e * w.output, w.term, w.output, 0, b == 0 ? V * w.output : 0};
+        const TileResult<R> sums{y.data + b * y.pitch + e * y_stride, y.pitch, y_stride, 0, k == 0 && y.far};
+        k == 0 ? register_tile<R, Left::lanes, J, V, Sums::replace>(terms, left, right, sums)
+               : register_tile<R, Left::lanes, J, V, Sums::add>(terms, left, right, sums);
+      });
+    }
+  };
+  for_row_tiles<lane_columns>(w.outputs, columns);
+}
+
+/// y = W x for one block whose digits are neighbours: numbers of x, outputs along the lanes. The digits of the next
+/// block are `next` numbers behind those of this one.
+template <class R>
+void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<R> y, Index batch, Index next) {
+  constexpr Index lanes = Lanes<R>::count;
+  const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
+    for (Index k = 0; k < w.terms; k += number_terms) {
+      const Index terms = std::min(number_terms, w.terms - k);
+      for_row_tiles<V == 4 ? 4 : tile_rows<R, V>>(batch, [&]<Index J>(std::integral_constant<Index, J>, Index b) {
+        const TileOperand<R> left{x.data + b * x.pitch + k, 1, x.pitch, 0, e > 0 ? 0 : V == 4 ? J * x.pitch : next};
+        const TileOperand<R> right{w.data + k * w.term + e, w.term, lanes};
+        const TileResult<R> sums{y.data + b * y.pitch + e, y.pitch, lanes};
+        k == 0 ? register_tile<R, Left::number, J, V, Sums::replace>(terms, left, right, sums)
+               : register_tile<R, Left::number, J, V, Sums::add>(terms, left, right, sums);
+      });
+    }
+  };
+  Index e = 0;
+  if (register_bytes == 64 && w.terms <= lane_terms)
+    for (; e + 4 * lanes <= w.outputs; e += 4 * lanes) columns(std::integral_constant<Index, 4>{}, e);
+  for (; e + 2 * lanes <= w.outputs; e += 2 * lanes) columns(std::integral_constant<Index, 2>{}, e);
+  if (e < w.outputs) columns(std::integral_constant<Index, 1>{}, e);
+}
+
+/// One factor. The part of its blocks, or groups of blocks, that `part` of `parts` stands for.
+template <class R>
+void rows_product(const FactorShape& f, const R* packed, VectorRows<const R> x, VectorRows<R> y, Index batch,
+                  Index part, Index parts) {
+  constexpr Index lanes = Lanes<R>::count;
+  if (f.inner == 1) {
+    for (Index o = f.outer * part / parts; o < f.outer * (part + 1) / parts; ++o)
+      numbers_product<R>({packed + o * f.in * f.out, f.in, f.out, f.out, 1}, {x.data + o * f.in, x.pitch},
+                         {y.data + o * f.out, y.pitch}, batch, o + 1 < f.outer ? f.in : 0);
+    return;
+  }
+  const Index groups = f.inner / lanes, all = f.outer * groups;
+  for (Index g = all * part / parts; g < all * (part + 1) / parts; ++g) {
+    const Index o = g / groups, i = g % groups * lanes;
+    lanes_product<R>({packed + g * packed_group<R>(f), f.in, f.out, lanes, packed_pitch<R>(f)},
+                     {x.data + o * f.in * f.inner + i, x.pitch}, f.inner,
+                     {y.data + o * f.out * f.inner + i, y.pitch, y.far}, f.inner, batch);
+  }
+}
+
+}  // namespace m2::detail
