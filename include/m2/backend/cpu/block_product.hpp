@@ -32,10 +32,10 @@ template <class T, Index V = tile_columns>
 inline constexpr Index tile_rows = std::min<Index>((register_bytes == 64 ? 24 : 12) / planes_of<T> / V, 16);
 
 /// Calls f(J, row) for tiles of at most Largest rows, J of them, that cover `rows` rows: as few tiles as can be, of
-/// equal size but for one row. J is a std::integral_constant.
+/// equal size but for one row; of at most `largest` rows if that is less. J is a std::integral_constant.
 template <Index Largest, class F>
-M2_INLINE void for_row_tiles(Index rows, F&& f) {
-  const Index tiles = (rows + Largest - 1) / Largest;
+M2_INLINE void for_row_tiles(Index rows, F&& f, Index largest = Largest) {
+  const Index tiles = (rows + largest - 1) / largest;
   for (Index t = 0, row = 0; t < tiles; ++t) {
     const Index size = (rows - row + tiles - t - 1) / (tiles - t);
     [&]<Index... J>(std::integer_sequence<Index, J...>) {

@@ -198,10 +198,7 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, Vectors<const T> x, Vector
   if constexpr (Scalar<T>) {
     if (rows_apply(call, x.feature_stride, y.feature_stride)) {
       const T* packed = call.packed;
-      // Packing moves all weights, the other way moves all vectors: the less is done.
-      Index weights = 0;
-      for (const FactorShape& f : call.factors) weights += f.weight_count();
-      if (packed == nullptr && call.batch * (call.in_features + call.out_features) > weights) {
+      if (packed == nullptr && packing_pays(call)) {
         T* memory = thread_scratch<PackedScratch, T>(packed_size<T>(call.factors));
         pack_weights(call, memory);
         packed = memory;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "m2/backend/cpu/monarch.hpp"
+#include "m2/backend/cpu/row_vjp.hpp"
 
 /// The VJP of the Monarch multiply on the CPU, on the tiles of the multiply.
 namespace m2::detail {
@@ -170,6 +171,12 @@ void cpu_monarch_multiply_vjp(const MonarchCall<T>& call, Vectors<const T> x, Ve
                               std::span<T* const> dweights) {
   using S = SumOf<T>;
   if (call.batch == 0) return;
+  if constexpr (Scalar<T>) {
+    const bool rows = x.feature_stride == 1 && dy.feature_stride == 1 && dx.feature_stride == 1;
+    if (rows && row_vjp_applies<T>(call.factors) && packing_pays(call))
+      return multiply_vjp_rows<T>(call, {x.data, x.batch_stride}, {dy.data, dy.batch_stride},
+                                  {dx.data, dx.batch_stride}, dweights);
+  }
   const int available = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;
   const Index tile = tile_size<S>(call.widest, call.batch, available), tiles = (call.batch + tile - 1) / tile;
   const int threads = tiles >= available ? available : 1;

@@ -45,7 +45,8 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   // One pointer for three rows: the addresses p, p + s, p + 2 s need no instruction of their own.
   constexpr Index groups = (J + 2) / 3;
   const R* rows[std::size_t{groups}];
-  const Index row = left.row, step = left.step, column = right.row, right_step = right.step, ahead = right.ahead;
+  const Index row = left.row, step = left.step, column = right.row, right_step = right.step, ahead = right.ahead,
+              left_ahead = left.ahead;
   M2_UNROLL
   for (Index g = 0; g < groups; ++g) rows[g] = left.data + 3 * g * row;
   const R* from = right.data;
@@ -83,6 +84,7 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
       } else {
         Lanes<T> lanes = load_lanes<T>(at, left.plane);
         keep_in_register(lanes);
+        if (left_ahead != 0) prefetch_line(at + left_ahead);
         M2_UNROLL
         for (Index v = 0; v < V; ++v) sums[j][v] = add_product(sums[j][v], x[v], lanes);
       }

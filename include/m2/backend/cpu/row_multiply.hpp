@@ -17,6 +17,14 @@ bool rows_apply(const MonarchCall<T>& call, Index x_stride, Index y_stride) {
   return x_stride == 1 && y_stride == 1 && std::ranges::all_of(call.factors, packable<T>);
 }
 
+/// True if packing, which moves all weights, moves less than transposing the vectors does.
+template <class T>
+bool packing_pays(const MonarchCall<T>& call) {
+  Index weights = 0;
+  for (const FactorShape& f : call.factors) weights += f.weight_count();
+  return call.batch * (call.in_features + call.out_features) > weights;
+}
+
 /// Numbers in the packed form of all factors.
 template <class R>
 Index packed_size(std::span<const FactorShape> factors) {
@@ -64,8 +72,9 @@ template <class T>
 void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y, Index batch,
                        int threads) {
   const Index pitch = row_pitch<T>(call.widest);
+  const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > Index{1} << 19;
   T* buffer = thread_scratch<RowScratch, T>(2 * batch * pitch);
-  VectorRows<T> next{buffer, pitch}, other{buffer + batch * pitch, pitch};
+  VectorRows<T> next{buffer, pitch, far}, other{buffer + batch * pitch, pitch, far};
   VectorRows<const T> from = x;
   if (call.in_features < call.padded_in()) {
     pad_rows(x, call.in_features, next, call.padded_in(), batch);
@@ -78,7 +87,7 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
     parallel_parts(threads, threads,
                    [&](Index part) { rows_product<T>(call.factors[f], packed, from, to, batch, part, threads); });
     packed += packed_size<T>(call.factors[f]);
-    from = {to.data, to.pitch};
+    from = {to.data, to.pitch, to.far};
     std::swap(next, other);
   }
   for (Index b = 0; cut && b < batch; ++b) std::copy_n(from.data + b * pitch, call.out_features, y.data + b * y.pitch);
@@ -97,8 +106,8 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const
   if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
   parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
     const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
-    multiply_row_tile<T>(call, packed, {x.data + begin * x.pitch, x.pitch}, {y.data + begin * y.pitch, y.pitch, far},
-                         end - begin, share_blocks ? threads : 1);
+    multiply_row_tile<T>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
+                         {y.data + begin * y.pitch, y.pitch, far}, end - begin, share_blocks ? threads : 1);
   });
 }
 

@@ -38,12 +38,13 @@ struct PackedBlock {
 /// goes to y + b * pitch + e * y_stride.
 template <class R>
 void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_stride, VectorRows<R> y, Index y_stride,
-                   Index batch) {
+                   Index batch, Index next) {
   const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
     for (Index k = 0; k < w.terms; k += lane_terms) {
       const Index terms = std::min(lane_terms, w.terms - k);
       for_row_tiles<lane_rows>(batch, [&]<Index J>(std::integral_constant<Index, J>, Index b) {
-        const TileOperand<R> left{x.data + b * x.pitch + k * x_stride, x_stride, x.pitch};
+        const TileOperand<R> left{x.data + b * x.pitch + k * x_stride, x_stride, x.pitch, 0,
+                                  x.far && e == 0 ? next : 0};
         // The weights that come next are fetched while the first vectors are at work.
         const TileOperand<R> right{w.data + k * w.term + e * w.output, w.term, w.output, 0, b == 0 ? V * w.output : 0};
         const TileResult<R> sums{y.data + b * y.pitch + e * y_stride, y.pitch, y_stride, 0, k == 0 && y.far};
@@ -60,16 +61,21 @@ void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_strid
 template <class R>
 void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<R> y, Index batch, Index next) {
   constexpr Index lanes = Lanes<R>::count;
+  // Numbers that lie a multiple of 4 KiB apart share one set of the first-level cache, of 8 or 12 lines.
+  const Index most = x.pitch * static_cast<Index>(sizeof(R)) % 4096 == 0 ? 12 : 16;
   const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
     for (Index k = 0; k < w.terms; k += number_terms) {
       const Index terms = std::min(number_terms, w.terms - k);
-      for_row_tiles<V == 4 ? 4 : tile_rows<R, V>>(batch, [&]<Index J>(std::integral_constant<Index, J>, Index b) {
-        const TileOperand<R> left{x.data + b * x.pitch + k, 1, x.pitch, 0, e > 0 ? 0 : V == 4 ? J * x.pitch : next};
-        const TileOperand<R> right{w.data + k * w.term + e, w.term, lanes};
-        const TileResult<R> sums{y.data + b * y.pitch + e, y.pitch, lanes};
-        k == 0 ? register_tile<R, Left::number, J, V, Sums::replace>(terms, left, right, sums)
-               : register_tile<R, Left::number, J, V, Sums::add>(terms, left, right, sums);
-      });
+      for_row_tiles<V == 4 ? 4 : tile_rows<R, V>>(
+          batch,
+          [&]<Index J>(std::integral_constant<Index, J>, Index b) {
+            const TileOperand<R> left{x.data + b * x.pitch + k, 1, x.pitch, 0, e > 0 ? 0 : V == 4 ? J * x.pitch : next};
+            const TileOperand<R> right{w.data + k * w.term + e, w.term, lanes};
+            const TileResult<R> sums{y.data + b * y.pitch + e, y.pitch, lanes, 0, k == 0 && y.far};
+            k == 0 ? register_tile<R, Left::number, J, V, Sums::replace>(terms, left, right, sums)
+                   : register_tile<R, Left::number, J, V, Sums::add>(terms, left, right, sums);
+          },
+          std::min<Index>(most, V == 4 ? 4 : tile_rows<R, V>));
     }
   };
   Index e = 0;
@@ -87,15 +93,16 @@ void rows_product(const FactorShape& f, const R* packed, VectorRows<const R> x, 
   if (f.inner == 1) {
     for (Index o = f.outer * part / parts; o < f.outer * (part + 1) / parts; ++o)
       numbers_product<R>({packed + o * f.in * f.out, f.in, f.out, f.out, 1}, {x.data + o * f.in, x.pitch},
-                         {y.data + o * f.out, y.pitch}, batch, o + 1 < f.outer ? f.in : 0);
+                         {y.data + o * f.out, y.pitch, y.far}, batch, o + 1 < f.outer ? f.in : 0);
     return;
   }
   const Index groups = f.inner / lanes, all = f.outer * groups;
   for (Index g = all * part / parts; g < all * (part + 1) / parts; ++g) {
     const Index o = g / groups, i = g % groups * lanes;
+    const Index next = i + lanes < f.inner ? lanes : o + 1 < f.outer ? f.in * f.inner - i : 0;
     lanes_product<R>({packed + g * packed_group<R>(f), f.in, f.out, lanes, packed_pitch<R>(f)},
-                     {x.data + o * f.in * f.inner + i, x.pitch}, f.inner,
-                     {y.data + o * f.out * f.inner + i, y.pitch, y.far}, f.inner, batch);
+                     {x.data + o * f.in * f.inner + i, x.pitch, x.far}, f.inner,
+                     {y.data + o * f.out * f.inner + i, y.pitch, y.far}, f.inner, batch, next);
   }
 }
 
