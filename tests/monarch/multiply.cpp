@@ -138,39 +138,6 @@ TEMPLATE_TEST_CASE("Monarch VJP equals finite differences", "[monarch]", (On<Cpu
   });
 }
 
-TEST_CASE("Monarch VJP over several tiles and threads", "[monarch]") {
-  Cpu be;
-  Serial serial;
-  const MonarchShape<2> shape{16, 24};
-  for (const Index batch : {Index{40}, Index{700}}) {
-    Rng rng(5);
-    Tensor<double, 1, Cpu> weights(be, {shape.parameter_count()}), dweights(be, {shape.parameter_count()});
-    Tensor<double, 2, Cpu> x(be, {batch, 384}), dy(be, {batch, 384}), dx(be, {batch, 384});
-    fill_normal(weights.view(), rng);
-    fill_normal(x.view(), rng);
-    fill_normal(dy.view(), rng);
-    monarch_multiply_vjp(be, monarch_view(shape, weights.view()), x.view(), dy.view(), dx.view(),
-                         monarch_view(shape, dweights.view()));
-    Tensor<double, 1, Serial> expected(serial, {shape.parameter_count()});
-    Tensor<double, 2, Serial> expected_dx(serial, {batch, 384});
-    const auto host = [](auto& tensor, auto rank) {
-      return View<double, decltype(rank)::value, Serial>(tensor.data(), tensor.extents());
-    };
-    using One = std::integral_constant<int, 1>;
-    using Two = std::integral_constant<int, 2>;
-    monarch_multiply_vjp(serial, monarch_view(shape, host(weights, One{})), host(x, Two{}), host(dy, Two{}),
-                         expected_dx.view(), monarch_view(shape, expected.view()));
-    require_close(to_host(dx.view()), to_host(expected_dx.view()), tolerance<double>(384, largest(to_host(dx.view()))));
-    require_close(to_host(dweights.view()), to_host(expected.view()),
-                  tolerance<double>(batch, largest(to_host(expected.view()))));
-    const std::vector<double> first = to_host(dweights.view());  // the same bits again
-    be.for_each(dweights.size(), [v = dweights.view()](Index i) { v(i) = 0; });
-    monarch_multiply_vjp(be, monarch_view(shape, weights.view()), x.view(), dy.view(), dx.view(),
-                         monarch_view(shape, dweights.view()));
-    CHECK(to_host(dweights.view()) == first);
-  }
-}
-
 TEMPLATE_TEST_CASE("Monarch multiply names what does not fit", "[monarch]", M2_EVERY_BACKEND) {
   using B = typename TestType::Backend;
   using T = typename TestType::Scalar;
