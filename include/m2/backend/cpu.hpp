@@ -90,6 +90,19 @@ class Cpu {
     detail::cpu_monarch_multiply_vjp<T>(call, vectors_of(x), vectors_of(dy), vectors_of(dx), dweights);
   }
 
+  /// Weights in the order of the kernels for contiguous features; monarch/packed.hpp calls these. 0 if there is none.
+  template <Element T>
+  Index packed_size(const detail::MonarchCall<T>& call) const {
+    if constexpr (Scalar<T>) {
+      if (detail::rows_apply(call, 1, 1)) return detail::packed_size<T>(call.factors);
+    }
+    return 0;
+  }
+  template <Element T>
+  void pack_monarch(const detail::MonarchCall<T>& call, T* packed) const {
+    if constexpr (Scalar<T>) detail::pack_weights(call, packed);
+  }
+
  private:
   /// The rows of a view. Where an extent is 1, any stride is right, and that of a contiguous view is taken.
   template <class T>

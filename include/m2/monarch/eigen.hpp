@@ -69,6 +69,10 @@ template <int Order, Element T, class Derived>
 auto operator*(const Monarch<Order, T, Cpu>& m, const Eigen::MatrixBase<Derived>& x) {
   return detail::eigen_multiply(m, x);
 }
+template <int Order, Element T, class Derived>
+auto operator*(const PackedMonarch<Order, T, Cpu>& m, const Eigen::MatrixBase<Derived>& x) {
+  return detail::eigen_multiply(m, x);
+}
 template <class Left, class Right, class Derived>
 auto operator*(const MonarchProduct<Left, Right>& m, const Eigen::MatrixBase<Derived>& x) {
   return detail::eigen_multiply(m, x);
@@ -108,7 +112,7 @@ Monarch<Order, T, Cpu> operator*(const Eigen::DiagonalBase<Derived>& d, const Mo
   return result;
 }
 
-/// M as a dense Eigen matrix; Monarch::to_dense and MonarchProduct::to_dense call this.
+/// M as a dense Eigen matrix; to_dense() of Monarch, PackedMonarch and MonarchProduct calls this.
 template <class Matrix, class T = typename Matrix::value_type>
 Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic> eigen_dense(const Matrix& m) {
   return m * Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>::Identity(m.cols(), m.cols());

@@ -8,6 +8,7 @@
 #include "m2/monarch/inverse.hpp"
 #include "m2/monarch/linear_map.hpp"
 #include "m2/monarch/norm.hpp"
+#include "m2/monarch/packed.hpp"
 #include "m2/ops/random.hpp"
 
 namespace m2 {
@@ -88,6 +89,15 @@ class Monarch {
 
   /// y = M x for every row of x: monarch_multiply.
   void multiply(B& be, Input<T, 2, B> x, View<T, 2, B> y) const { monarch_multiply(be, view(), x, y); }
+
+  /// A snapshot for many products by these weights: see PackedMonarch.
+  PackedMonarch<Order, T, B> packed() const {
+    B be;
+    PackedMonarch<Order, T, B> result = packed(be);
+    be.synchronize();
+    return result;
+  }
+  PackedMonarch<Order, T, B> packed(B& be) const { return {be, view()}; }
 
   /// M^T, M^H and the complex conjugate of M; of real numbers M^H = M^T.
   Monarch transpose() const {

@@ -29,6 +29,9 @@ void algebra(Serial& be, m2::Monarch<Order, T, Serial>& m, m2::View<T, 1, Serial
   (void)merged.norm(be);
   (void)m.equivalent(merged);
   (void)m2::monarch_distance(be, m, merged);
+  m2::PackedMonarch<Order, T, Serial> packed = m.packed(be);
+  packed.assign(be, m.view());
+  packed.multiply(be, {d.data(), {1, 1}}, {d.data(), {1, 1}});
   const m2::View<T, 2, Serial> vectors(d.data(), {1, 1});
   m2::detail::copy_cast<T, T, Serial>(be, vectors, vectors);
   m2::detail::set_unit_diagonals(be, d.data(), 1, 1);

@@ -1,0 +1,144 @@
+#include <m2/monarch.hpp>
+
+#include "tests/monarch/layouts.hpp"
+
+using namespace m2;        // NOLINT
+using namespace m2::test;  // NOLINT
+
+namespace {
+
+/// True if the CPU's kernels have an order of their own for the weights.
+template <class B, class T, int Order>
+bool can_be_packed(const MonarchShape<Order>& shape) {
+  bool full = std::same_as<B, Cpu> && Scalar<T>;
+  for (const FactorShape& f : shape.factors())
+    full = full && (f.inner == 1 ? f.out : f.inner) % (detail::register_bytes / static_cast<Index>(sizeof(T))) == 0;
+  return full;
+}
+
+template <class B, class T, int Order>
+void check_packed(const MonarchShape<Order>& shape, Index batch, Layout in, Layout out) {
+  B be;
+  Rng rng(static_cast<std::uint64_t>(batch + 5 * Order));
+  const auto m = normal_monarch<B, T>(shape, rng);
+  const PackedMonarch packed(be, m.view());
+  REQUIRE((packed.packed().size() > 0) == can_be_packed<B, T>(shape));
+  Vectors<T, B> x(be, batch, shape.in_features(), in), y(be, batch, shape.out_features(), out);
+  fill_normal(x.view(), rng);
+  fill_normal(y.view(), rng);  // what was in y must not matter
+  monarch_multiply(be, packed, x.view(), y.view());
+  require_product<T>(m.view(), x.view(), y.view());
+  y.require_gaps();
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("A packed Monarch matrix multiplies as the matrix does", "[monarch]", M2_EVERY_ELEMENT) {
+  using B = typename TestType::Backend;
+  using T = typename TestType::Scalar;
+  const auto check = [](const auto& shape) {
+    for (const Layout layout : every_layout)
+      for (const Index batch : {1, 3}) check_packed<B, T>(shape, batch, layout, layout);
+  };
+  for_every_shape(check);
+  check(MonarchShape<1>::block_diagonal(10, 32, 2));
+  check(MonarchShape<2>(16, 16));
+  check_packed<B, T>(MonarchShape<2>(16, 16), 2, Layout::features, Layout::batch);
+  check_packed<B, T>(MonarchShape<2>(16, 16), 2, Layout::batch, Layout::features);
+}
+
+TEMPLATE_TEST_CASE("A packed Monarch matrix is a snapshot until new weights are assigned", "[monarch]",
+                   M2_EVERY_ELEMENT) {
+  using B = typename TestType::Backend;
+  using T = typename TestType::Scalar;
+  B be;
+  Rng rng(2);
+  for (const MonarchShape<2>& shape : {MonarchShape<2>(16, 16), MonarchShape<2>(3, 5)}) {
+    auto m = normal_monarch<B, T>(shape, rng);
+    const auto before = m.clone();
+    PackedMonarch<2, T, B> packed = m.packed();
+    fill_normal(m.weights(), rng);
+    for (const Layout layout : every_layout) {
+      Vectors<T, B> x(be, 2, m.cols(), layout), y(be, 2, m.rows(), layout);
+      fill_normal(x.view(), rng);
+      packed.multiply(be, x.view(), y.view());
+      require_product<T>(before.view(), x.view(), y.view());
+    }
+    const T* weights = packed.view().factors[0];
+    const T* order = packed.packed().data();
+    packed.assign(be, m.view());
+    CHECK(packed.view().factors[0] == weights);  // in the memory that it has
+    CHECK(packed.packed().data() == order);
+    CHECK(to_host(packed.view().factor(1)) == to_host(m.factor(1)));
+    for (const Layout layout : every_layout) {
+      Vectors<T, B> x(be, 2, m.cols(), layout), y(be, 2, m.rows(), layout);
+      fill_normal(x.view(), rng);
+      packed.multiply(be, x.view(), y.view());
+      require_product<T>(m.view(), x.view(), y.view());
+    }
+  }
+}
+
+TEST_CASE("The kernels read packed weights where there are any and features are contiguous", "[monarch]") {
+  Cpu be;
+  Rng rng(3);
+  const MonarchShape<2> shape(16, 16);
+  const auto m = normal_monarch<Cpu, float>(shape, rng), other = normal_monarch<Cpu, float>(shape, rng);
+  const PackedMonarch packed(be, other.view());
+  const auto view = m.view();
+  for (const Index batch : {1, 2, 33}) {
+    detail::MonarchCall<float> call = detail::monarch_call<float>(shape, view.factors, batch);
+    call.packed = packed.packed().data();
+    Vectors<float, Cpu> x(be, batch, 256, Layout::features), y(be, batch, 256, Layout::features);
+    fill_normal(x.view(), rng);
+    be.monarch_multiply<float>(call, x.view(), y.view());
+    require_product<float>(other.view(), x.view(), y.view());
+  }
+}
+
+TEMPLATE_TEST_CASE("A packed Monarch matrix names what does not fit", "[monarch]", M2_EVERY_BACKEND) {
+  using B = typename TestType::Backend;
+  using T = typename TestType::Scalar;
+  B be;
+  Monarch<2, T, B> m(MonarchShape<2>(16, 32)), turned(MonarchShape<2>(32, 16));
+  PackedMonarch packed(be, m.view());
+  CHECK(packed.rows() == 512);
+  CHECK(packed.cols() == 512);
+  CHECK(packed.parameter_count() == m.parameter_count());
+  Tensor<T, 2, B> x(be, {3, 512}), y(be, {3, 512}), narrow(be, {3, 511}), fewer(be, {2, 512});
+  require_error([&] { monarch_multiply(be, packed, narrow.view(), y.view()); },
+                {"monarch_multiply: M is 512 x 512", "x is (3, 511)", "y is (3, 512)", "are needed"});
+  require_error([&] { monarch_multiply(be, packed, x.view(), fewer.view()); }, {"(3, 512)", "y is (2, 512)"});
+  require_error([&] { packed.assign(be, turned.view()); },
+                {"PackedMonarch::assign", "512 x 512, the new matrix is 512 x 512 or has other factors"});
+  Tensor<T, 2, B> none(be, {0, 512}), none_out(be, {0, 512});
+  monarch_multiply(be, packed, none.view(), none_out.view());  // an empty batch is no error
+}
+
+TEMPLATE_TEST_CASE("packed * X as M * X, and the dense form", "[monarch][eigen]", float, std::complex<double>) {
+  using T = TestType;
+  using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
+  using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  Rng rng(4);
+  Cpu be;
+  const auto m = Monarch<2, T>::random(MonarchShape<2>(16, 16), rng);
+  const auto packed = m.packed();
+  Matrix x(256, 3);
+  fill_normal(columns_of(x), rng);
+  const auto same = [&](const auto& product, const auto& expected) {
+    require_close(to_host(columns_of(product)), to_host(columns_of(expected)), tolerance<T>(256, 8));
+  };
+  const Matrix expected = m * x, twice = m * (x + x);
+  same(Matrix(packed * x), expected);
+  const RowMajor rows = x;
+  const auto from_rows = packed * rows;
+  static_assert(decltype(from_rows)::IsRowMajor, "The result has the storage order of X.");
+  same(Matrix(from_rows), expected);
+  same(Matrix(packed * (x + x)), twice);
+  const Eigen::Matrix<T, Eigen::Dynamic, 1> vector = x.col(1), image = packed * vector;
+  same(image, Matrix(expected.col(1)));
+  same(packed.to_dense(), m.to_dense());
+  CHECK(packed.dense_tensor(be).extents() == Extents<2>{256, 256});
+  const Matrix short_x(255, 2);
+  require_error([&] { (void)(packed * short_x); }, {"M * X: M is 256 x 256, X is 255 x 2"});
+}
