@@ -11,6 +11,10 @@
 #include <utility>
 #include <vector>
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 #include "m2/backend/cpu.hpp"
 #include "m2/ops/random.hpp"
 #include "tests/catch.hpp"
@@ -176,5 +180,19 @@ double dot(const std::vector<double>& a, const std::vector<double>& b);
 
 /// Requires that f throws m2::Error whose message contains every one of the parts.
 void require_error(const std::function<void()>& f, std::initializer_list<std::string_view> parts);
+
+/// Runs f with the given number of OpenMP threads.
+template <class F>
+void with_threads(int threads, F&& f) {
+#ifdef _OPENMP
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(threads);
+  f();
+  omp_set_num_threads(before);
+#else
+  (void)threads;
+  f();
+#endif
+}
 
 }  // namespace m2::test

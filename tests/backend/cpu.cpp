@@ -1,27 +1,9 @@
 #include "tests/support.hpp"
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 using namespace m2;
 using namespace m2::test;
 
 namespace {
-
-/// Runs f with the given number of OpenMP threads.
-template <class F>
-void with_threads(int threads, F&& f) {
-#ifdef _OPENMP
-  const int before = omp_get_max_threads();
-  omp_set_num_threads(threads);
-  f();
-  omp_set_num_threads(before);
-#else
-  (void)threads;
-  f();
-#endif
-}
 
 /// A batch of matrices in one of the layouts that gemm must take: rows or columns contiguous, neither, or one matrix
 /// repeated along a leading dimension by stride 0.

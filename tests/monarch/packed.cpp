@@ -1,5 +1,6 @@
 #include <m2/monarch.hpp>
 
+#include "m2/ops/elementwise.hpp"
 #include "tests/monarch/layouts.hpp"
 
 using namespace m2;        // NOLINT
@@ -31,7 +32,60 @@ void check_packed(const MonarchShape<Order>& shape, Index batch, Layout in, Layo
   y.require_gaps();
 }
 
+/// The kernel of packed weights on one thread and on two, and the multiply that packs them itself where that pays:
+/// beside the kernel of contiguous batches, and the definition for the last vector.
+template <class T, int Order>
+void check_rows(const MonarchShape<Order>& shape, std::initializer_list<Index> batches) {
+  Cpu be;
+  Rng rng(17);
+  const auto m = normal_monarch<Cpu, T>(shape, rng);
+  const auto packed = m.packed();
+  REQUIRE(packed.packed().size() > 0);
+  for (const Index batch : batches) {
+    CAPTURE(shape, batch);
+    Vectors<T, Cpu> x(be, batch, m.cols(), Layout::gaps), y(be, batch, m.rows(), Layout::gaps);
+    Vectors<T, Cpu> columns(be, batch, m.cols(), Layout::batch), expected(be, batch, m.rows(), Layout::batch);
+    fill_normal(x.view(), rng);
+    copy(be, x.view(), columns.view());
+    monarch_multiply(be, m.view(), columns.view(), expected.view());
+    const std::vector<double> right = to_host(expected.view());
+    Index terms = 1;
+    for (const FactorShape& f : shape.factors()) terms *= f.in;
+    const auto check = [&](const auto& matrix) {
+      fill(be, 7, y.view());
+      monarch_multiply(be, matrix, x.view(), y.view());
+      require_close(to_host(y.view()), right, tolerance<T>(terms, 1 + largest(right)));
+      y.require_gaps();
+    };
+    for (const int threads : {1, 2})
+      with_threads(threads, [&] {
+        check(packed);
+        if (threads == 2) check(m.view());
+      });
+    require_product<T>(m.view(), x.view().slice(0, batch - 1, 1), y.view().slice(0, batch - 1, 1));
+  }
+}
+
 }  // namespace
+
+TEMPLATE_TEST_CASE("Packed weights: what is left over of tiles, several passes, padding, threads", "[monarch]", float,
+                   double) {
+  // Terms and outputs of either kind of factor, in registers: whole tiles and what is left over; more terms than a
+  // pass.
+  const auto factor = [](Index outer, Index in, Index out, Index inner) { return FactorShape{outer, in, out, inner}; };
+  check_rows<TestType>(MonarchShape<2>(16, 16), {1, 2, 5, 7, 16, 17, 33, 100, 700});
+  check_rows<TestType>(MonarchShape<1>({factor(3, 70, 112, 1)}), {1, 2, 5, 33});
+  check_rows<TestType>(MonarchShape<1>({factor(2, 300, 80, 1)}), {1, 3, 17});
+  check_rows<TestType>(MonarchShape<1>({factor(2, 67, 9, 32)}), {1, 2, 3, 4, 5, 33});
+  check_rows<TestType>(MonarchShape<1>({factor(1, 5, 7, 16)}), {1, 2, 6, 16});
+  check_rows<TestType>(MonarchShape<1>({factor(1, 130, 8, 16)}), {1, 5, 16});
+  check_rows<TestType>(MonarchShape<3>(5, 7, 16), {1, 2, 16, 33});
+  check_rows<TestType>(MonarchShape<3>(16, 1, 16), {1, 3});
+  // Padding on either side, and blocks enough that threads share those of a few vectors.
+  check_rows<TestType>(MonarchShape<2>({factor(70, 16, 32, 1), factor(1, 70, 33, 32)}, 1100, 1050), {1, 2, 16, 40});
+  check_rows<TestType>(MonarchShape<2>(64, 32), {1, 2, 31, 32});
+  check_rows<TestType>(MonarchShape<2>(64, 64), {1});
+}
 
 TEMPLATE_TEST_CASE("A packed Monarch matrix multiplies as the matrix does", "[monarch]", M2_EVERY_ELEMENT) {
   using B = typename TestType::Backend;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <span>
-#include <utility>
 
 #include "m2/backend/cpu/row_product.hpp"
 #include "m2/backend/cpu/vector_tile.hpp"
@@ -68,40 +67,44 @@ void pad_rows(VectorRows<const R> from, Index features, VectorRows<R> to, Index 
 
 struct RowScratch;
 
+/// All factors of a tile; `threads` share the blocks of each.
 template <class T>
 void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y, Index batch,
                        int threads) {
-  const Index pitch = row_pitch<T>(call.widest);
-  const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > Index{1} << 19;
+  const Index pitch = row_pitch<T>(call.widest), count = static_cast<Index>(call.factors.size());
   T* buffer = thread_scratch<RowScratch, T>(2 * batch * pitch);
-  VectorRows<T> next{buffer, pitch, far}, other{buffer + batch * pitch, pitch, far};
-  VectorRows<const T> from = x;
-  if (call.in_features < call.padded_in()) {
-    pad_rows(x, call.in_features, next, call.padded_in(), batch);
-    from = {next.data, pitch};
-    std::swap(next, other);
-  }
+  const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > Index{1} << 19;
+  const VectorRows<T> between[] = {{buffer, pitch, far}, {buffer + batch * pitch, pitch, far}};
   const bool cut = call.out_features < call.padded_out();
-  for (std::size_t f = 0; f < call.factors.size(); ++f) {
-    const VectorRows<T> to = f + 1 < call.factors.size() || cut ? next : y;
-    parallel_parts(threads, threads,
-                   [&](Index part) { rows_product<T>(call.factors[f], packed, from, to, batch, part, threads); });
-    packed += packed_size<T>(call.factors[f]);
-    from = {to.data, to.pitch, to.far};
-    std::swap(next, other);
+  const auto result = [&](Index f) { return f + 1 < count || cut ? between[(f + 2) % 2] : y; };
+  if (call.in_features < call.padded_in()) {
+    pad_rows(x, call.in_features, between[1], call.padded_in(), batch);
+    x = {between[1].data, pitch};
   }
-  for (Index b = 0; cut && b < batch; ++b) std::copy_n(from.data + b * pitch, call.out_features, y.data + b * y.pitch);
+  parallel_steps(count, threads, [&](Index f, Index part) {
+    const auto at = static_cast<std::size_t>(f);
+    const VectorRows<T> last = result(f - 1);
+    const VectorRows<const T> from = f == 0 ? x : VectorRows<const T>{last.data, last.pitch, last.far};
+    rows_product<T>(call.factors[at], packed + packed_size<T>(call.factors.first(at)), from, result(f), batch, part,
+                    threads);
+  });
+  for (Index b = 0; cut && b < batch; ++b)
+    std::copy_n(result(count - 1).data + b * pitch, call.out_features, y.data + b * y.pitch);
 }
+
+/// Threads that share the blocks of a few vectors read what the others have just written, which pays later.
+inline constexpr Index shared_products = 4 * parallel_products;
 
 /// y = M x where rows_apply.
 template <class T>
 void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y) {
   Index products = 0;
   for (const FactorShape& f : call.factors) products += f.weight_count() * call.batch;
-  const int threads = products > parallel_products ? available_threads() : 1;
-  const bool far = call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > Index{1} << 20;
   // A few vectors are not shared among threads, but the blocks: every thread reads only its own weights.
-  const bool share_blocks = call.batch < 16 * threads;
+  const int most = available_threads();
+  const bool share_blocks = call.batch < 16 * most;
+  const int threads = products > (share_blocks ? shared_products : parallel_products) ? most : 1;
+  const bool far = call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > Index{1} << 20;
   Index tiles = (call.batch + row_tile_size<T>(call.widest) - 1) / row_tile_size<T>(call.widest);
   if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
   parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {

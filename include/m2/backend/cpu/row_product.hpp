@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "m2/backend/cpu/block_product.hpp"
-#include "m2/backend/cpu/packed_weights.hpp"
+#include "m2/backend/cpu/row_vector.hpp"
 
 /// The products of a Monarch factor with vectors whose features are contiguous. No element is moved: where blocks read
 /// digits that are neighbours (inner = 1), a number of the vector meets registers of outputs; where they do not, the
@@ -25,14 +25,6 @@ inline constexpr Index lane_terms = 64, number_terms = 256;
 
 /// The sizes of tiles whose left operand is a register: with its V + 1 operands it fills the registers.
 inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = register_bytes == 64 ? 6 : 3;
-
-/// A matrix in the packed form of one block, or of `lanes` blocks side by side: the register of term k and output e
-/// lies at data + k * term + e * output.
-template <class R>
-struct PackedBlock {
-  const R* data;
-  Index terms, outputs, term, output;
-};
 
 /// y = W x for blocks along the lanes: term k of vector b is the register at x + b * pitch + k * x_stride, output e
 /// goes to y + b * pitch + e * y_stride.
@@ -90,6 +82,7 @@ template <class R>
 void rows_product(const FactorShape& f, const R* packed, VectorRows<const R> x, VectorRows<R> y, Index batch,
                   Index part, Index parts) {
   constexpr Index lanes = Lanes<R>::count;
+  if (batch == 1) return vector_product(f, packed, x.data, y.data, part, parts);
   if (f.inner == 1) {
     for (Index o = f.outer * part / parts; o < f.outer * (part + 1) / parts; ++o)
       numbers_product<R>({packed + o * f.in * f.out, f.in, f.out, f.out, 1}, {x.data + o * f.in, x.pitch},

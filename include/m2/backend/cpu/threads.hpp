@@ -47,4 +47,37 @@ void parallel_parts(Index parts, int threads, Body&& body) {
   if (thrown) std::rethrow_exception(thrown);
 }
 
+/// Runs body(step, part) for every step, one after the other, and in each of them for part in [0, threads), at the same
+/// time. All steps are the work of one team, which waits between them: that is sooner done than to call it anew. Where
+/// a step throws, the others run all the same, on whatever it left.
+template <class Body>
+void parallel_steps(Index steps, int threads, Body&& body) {
+#ifdef _OPENMP
+  if (threads > 1) {
+    std::exception_ptr thrown;
+#pragma omp parallel num_threads(threads)
+    {
+      const int team = omp_get_num_threads();  // may be fewer than asked for
+      for (Index step = 0; step < steps; ++step) {
+        for (Index part = omp_get_thread_num(); part < threads; part += team) {
+          try {
+            body(step, part);
+          } catch (...) {
+#pragma omp critical(m2_parallel_parts)
+            if (!thrown) thrown = std::current_exception();
+          }
+        }
+        if (step + 1 < steps) {
+#pragma omp barrier
+        }
+      }
+    }
+    if (thrown) std::rethrow_exception(thrown);
+    return;
+  }
+#endif
+  for (Index step = 0; step < steps; ++step)
+    for (Index part = 0; part < threads; ++part) body(step, part);
+}
+
 }  // namespace m2::detail
