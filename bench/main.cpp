@@ -64,6 +64,9 @@ int main(int argc, char** argv) {
   add_remark("One thread unless said, float unless said; B vectors of N, in rows and in columns. FMA peak: " +
              std::to_string(std::lround(peak)) + " GFLOP/s; beside every case it is measured anew.");
   add_remark(
+      "Products are by a PackedMonarch, made once, except where a row says otherwise, and in the VJP, which takes the "
+      "weights as a training step has them. One vector: the bandwidth is that of reading the packed weights once.");
+  add_remark(
       "Predicted: what the FMA peak, the bandwidth of the cache or memory that holds the data, and a peer's copies "
       "leave; for FFTW what a prototype reached. Bold: what has to meet the target.");
   add_remark("PyTorch: " + torch.description() + ".");

@@ -65,7 +65,7 @@ struct Dense {
   std::vector<float> result;
 };
 
-enum Who : std::size_t { ours, peak, eigen_blocks, torch, eigen_dense, openblas };
+enum Who : std::size_t { ours, peak, eigen_blocks, torch, not_packed, eigen_dense, openblas };
 
 void square_case(Findings& found, const Effort& effort, Index n, Index batch, Layout layout) {
   Product<2, float> p(balanced_shape<2>(n), batch, layout);
@@ -78,7 +78,8 @@ void square_case(Findings& found, const Effort& effort, Index n, Index batch, La
   require_same("Eigen's products of blocks", result, p.y, depth);
 
   std::vector<Contestant> who{p.contestant(), fma_peak<float>(), contestant(by_blocks),
-                              TorchPeer::get().contestant(n, batch, layout)};
+                              TorchPeer::get().contestant(n, batch, layout),
+                              layout == Layout::row ? p.not_packed() : Contestant{}};
   std::unique_ptr<Dense> dense;
   if (batch == 256 && (n == 1024 || n == 4096)) {
     dense = std::make_unique<Dense>(p);
@@ -100,6 +101,9 @@ void square_case(Findings& found, const Effort& effort, Index n, Index batch, La
   if ((n == 1024 || n == 4096) && batch == 256) found.add("peak_256", share, roof);
   if ((n == 1024 || n == 4096) && batch == 1024) found.add("peak_1024", share, roof);
   found.add("peak_all", share, roof);
+  // Packing reads and writes the weights; without it the vectors are transposed, if that is less.
+  const double packing = 2 * p.weight_bytes() / read_bandwidth(p.weight_bytes());
+  found.add("not_packed", share / rounds.times_faster(ours, not_packed), 1 / (1 / roof + packing * rate / p.flops()));
   found.add("eigen_blocks", rounds.times_faster(ours, eigen_blocks), predicted_over_copies(p, rate));
   found.add("torch", rounds.times_faster(ours, torch), predicted_over_copies(p, rate));
   PlotPoint point{n,
@@ -153,7 +157,8 @@ void order3_case(Findings& found, const Effort& effort, Index n, Index batch, La
 }
 
 /// One vector: reading the weights once is all that must be done. `copies` matrices take turns, so that together they
-/// lie in the cache, or do not.
+/// lie in the cache, or do not. What is read once is the memory that the product reads, as many bytes of the same
+/// pages: packed weights, without the gaps between them, which are not read (1 register for every f.in).
 void one_vector_case(Findings& found, const Effort& effort, Index n, Index copies) {
   std::vector<std::unique_ptr<Product<2, float>>> products;
   for (Index c = 0; c < copies; ++c)
@@ -162,7 +167,9 @@ void one_vector_case(Findings& found, const Effort& effort, Index n, Index copie
   const auto next = [&](std::size_t& at) -> Product<2, float>& { return *products[at = (at + 1) % products.size()]; };
   const Rounds rounds(effort, {contestant([&] { next(turn).multiply(); }), contestant([&] {
                                  const Product<2, float>& p = next(reading);
-                                 const float sum = read_once(p.m.weights().data(), p.m.parameter_count());
+                                 const bool packed = p.packed.packed().size() > 0;
+                                 const float* weights = packed ? p.packed.packed().data() : p.m.weights().data();
+                                 const float sum = read_once(weights, p.m.parameter_count());
                                  touch(&sum);
                                })});
   found.note("us", rounds.seconds(0) * 1e6);
@@ -178,7 +185,7 @@ void rectangular_case(Findings& found, const Effort& effort, const MonarchShape<
   Product<Order, float> first(up, tokens, Layout::row), second(down, tokens, Layout::row);
   const Rounds rounds(effort, {contestant([&] {
                                  first.multiply();
-                                 monarch_multiply(second.be, second.m.view(), first.y.view(), second.y.view());
+                                 monarch_multiply(second.be, second.packed, first.y.view(), second.y.view());
                                }),
                                fma_peak<float>()});
   const double flops = first.flops() + second.flops(), rate = FmaLoop<float>::flops / rounds.seconds(peak);

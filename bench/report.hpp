@@ -19,7 +19,7 @@ struct Measure {
   const char* key;   ///< name of the counters in the JSON file
   const char* text;  ///< what the table calls it
   enum Kind { at_least, at_most } kind;
-  double target;
+  double target;                         ///< NaN: none
   enum Summary { worst, mean } summary;  ///< what meets the target: the worst case, or the geometric mean
   const char* unit;
 };

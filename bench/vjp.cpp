@@ -13,7 +13,7 @@ void vjp_case(Findings& found, const Effort& effort, Index n, Index batch, Layou
   Monarch<2, float> dm(p.m.shape());
   const Rounds rounds(
       effort, {contestant([&] { monarch_multiply_vjp(p.be, p.m.view(), p.x.view(), dy.view(), dx.view(), dm.view()); }),
-               fma_peak<float>(), p.contestant()});
+               fma_peak<float>(), p.not_packed()});
   const double flops = 2.5 * p.flops(), per_call = FmaLoop<float>::flops, rate = per_call / rounds.seconds(1);
   found.note("GFLOP/s", flops / rounds.seconds(0) * 1e-9);
   found.note("over_forward", rounds.times_faster(2, 0));

@@ -10,5 +10,7 @@ namespace m2 {
 
 template <int Order, Element T, Backend B = Cpu>
 class Monarch;
+template <int Order, Element T, Backend B = Cpu>
+class PackedMonarch;
 
 }  // namespace m2

@@ -70,21 +70,25 @@ void check_rows(const MonarchShape<Order>& shape, std::initializer_list<Index> b
 
 TEMPLATE_TEST_CASE("Packed weights: what is left over of tiles, several passes, padding, threads", "[monarch]", float,
                    double) {
-  // Terms and outputs of either kind of factor, in registers: whole tiles and what is left over; more terms than a
-  // pass.
+  using T = TestType;
+  constexpr Index lanes = detail::Lanes<T>::count;
   const auto factor = [](Index outer, Index in, Index out, Index inner) { return FactorShape{outer, in, out, inner}; };
-  check_rows<TestType>(MonarchShape<2>(16, 16), {1, 2, 5, 7, 16, 17, 33, 100, 700});
-  check_rows<TestType>(MonarchShape<1>({factor(3, 70, 112, 1)}), {1, 2, 5, 33});
-  check_rows<TestType>(MonarchShape<1>({factor(2, 300, 80, 1)}), {1, 3, 17});
-  check_rows<TestType>(MonarchShape<1>({factor(2, 67, 9, 32)}), {1, 2, 3, 4, 5, 33});
-  check_rows<TestType>(MonarchShape<1>({factor(1, 5, 7, 16)}), {1, 2, 6, 16});
-  check_rows<TestType>(MonarchShape<1>({factor(1, 130, 8, 16)}), {1, 5, 16});
-  check_rows<TestType>(MonarchShape<3>(5, 7, 16), {1, 2, 16, 33});
-  check_rows<TestType>(MonarchShape<3>(16, 1, 16), {1, 3});
-  // Padding on either side, and blocks enough that threads share those of a few vectors.
-  check_rows<TestType>(MonarchShape<2>({factor(70, 16, 32, 1), factor(1, 70, 33, 32)}, 1100, 1050), {1, 2, 16, 40});
-  check_rows<TestType>(MonarchShape<2>(64, 32), {1, 2, 31, 32});
-  check_rows<TestType>(MonarchShape<2>(64, 64), {1});
+  check_rows<T>(MonarchShape<2>(16, 16), {1, 2, 5, 7, 16, 17, 33, 100, 700});
+  // Numbers and registers of outputs; registers and outputs. More terms than a pass sums, then than two.
+  check_rows<T>(MonarchShape<1>({factor(3, 70, 7 * lanes, 1)}), {1, 2, 5, 33});
+  check_rows<T>(MonarchShape<1>({factor(2, 20, 31 * lanes, 1)}), {1, 4, 17});
+  check_rows<T>(MonarchShape<1>({factor(2, 300, 5 * lanes, 1)}), {1, 3, 17});
+  check_rows<T>(MonarchShape<1>({factor(2, 67, 9, 2 * lanes)}), {1, 2, 3, 4, 5, 33});
+  check_rows<T>(MonarchShape<1>({factor(1, 5, 7, lanes)}), {1, 2, 6, 16});
+  check_rows<T>(MonarchShape<1>({factor(1, 130, 8, lanes)}), {1, 5, 16});
+  check_rows<T>(MonarchShape<3>(5, 7, 16), {1, 2, 16, 33});
+  check_rows<T>(MonarchShape<3>(16, 1, 16), {1, 3});
+  // Padding on either side.
+  const FactorShape first = factor(71, 16, 3 * lanes, 1), second = factor(1, 71, 33, 3 * lanes);
+  check_rows<T>(MonarchShape<2>({first, second}, first.in_size() - 20, second.out_size() - 5), {1, 2, 16, 31, 40});
+  // Threads share an odd number of blocks, or of groups of them, of one vector.
+  check_rows<T>(MonarchShape<1>({factor(5, 210, 208, 1)}), {1});
+  check_rows<T>(MonarchShape<1>({factor(1, 130, 560 / lanes, 3 * lanes)}), {1});
 }
 
 TEMPLATE_TEST_CASE("A packed Monarch matrix multiplies as the matrix does", "[monarch]", M2_EVERY_ELEMENT) {
