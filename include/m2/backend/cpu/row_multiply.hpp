@@ -41,13 +41,6 @@ void pack_weights(const MonarchCall<T>& call, T* packed) {
   }
 }
 
-/// From one vector of a tile to the next: an odd number of registers, to use all cache sets.
-template <class R>
-Index row_pitch(Index features) {
-  constexpr Index lanes = Lanes<R>::count;
-  return ((features + lanes - 1) / lanes | 1) * lanes;
-}
-
 /// Vectors to a tile: the longest ones in half of a 1 MiB second-level cache, but enough of them that reading all
 /// weights once for a tile does not count.
 template <class R>
@@ -76,20 +69,23 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
   const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > Index{1} << 19;
   const VectorRows<T> between[] = {{buffer, pitch, far}, {buffer + batch * pitch, pitch, far}};
   const bool cut = call.out_features < call.padded_out();
-  const auto result = [&](Index f) { return f + 1 < count || cut ? between[(f + 2) % 2] : y; };
+  const Index pair = count > 2 && nested(call.factors[0], call.factors[1]) ? 1 : 0, passes = count - pair;
+  const auto result = [&](Index pass) { return pass + 1 < passes || cut ? between[pass % 2] : y; };
   if (call.in_features < call.padded_in()) {
     pad_rows(x, call.in_features, between[1], call.padded_in(), batch);
     x = {between[1].data, pitch};
   }
-  parallel_steps(count, threads, [&](Index f, Index part) {
-    const auto at = static_cast<std::size_t>(f);
-    const VectorRows<T> last = result(f - 1);
-    const VectorRows<const T> from = f == 0 ? x : VectorRows<const T>{last.data, last.pitch, last.far};
-    rows_product<T>(call.factors[at], packed + packed_size<T>(call.factors.first(at)), from, result(f), batch, part,
+  parallel_steps(passes, threads, [&](Index pass, Index part) {
+    if (pass == 0 && pair == 1)
+      return rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
+    const auto f = static_cast<std::size_t>(pass + pair);
+    const VectorRows<T> last = pass == 0 ? y : result(pass - 1);
+    const VectorRows<const T> from = pass == 0 ? x : VectorRows<const T>{last.data, last.pitch, last.far};
+    rows_product<T>(call.factors[f], packed + packed_size<T>(call.factors.first(f)), from, result(pass), batch, part,
                     threads);
   });
   for (Index b = 0; cut && b < batch; ++b)
-    std::copy_n(result(count - 1).data + b * pitch, call.out_features, y.data + b * y.pitch);
+    std::copy_n(result(passes - 1).data + b * pitch, call.out_features, y.data + b * y.pitch);
 }
 
 /// Threads that share the blocks of a few vectors read what the others have just written, which pays later.

@@ -19,6 +19,13 @@ struct VectorRows {
   bool far = false;
 };
 
+/// From one vector of a tile to the next: an odd number of registers, to use all cache sets.
+template <class R>
+Index row_pitch(Index features) {
+  constexpr Index lanes = Lanes<R>::count;
+  return ((features + lanes - 1) / lanes | 1) * lanes;
+}
+
 /// More terms than this are summed in several passes: weights of a tile, that many registers of them for each output,
 /// have to stay in the first-level cache.
 inline constexpr Index lane_terms = 64, number_terms = 256;
@@ -97,6 +104,35 @@ void rows_product(const FactorShape& f, const R* packed, VectorRows<const R> x, 
                      {x.data + o * f.in * f.inner + i, x.pitch, x.far}, f.inner,
                      {y.data + o * f.out * f.inner + i, y.pitch, y.far}, f.inner, batch, next);
   }
+}
+
+/// True if two factors can be applied group by group of the second one's outer digit: a group of the second reads
+/// nothing but what one group of the first writes.
+inline bool nested(const FactorShape& first, const FactorShape& second) {
+  return second.outer > 1 && first.outer % second.outer == 0;
+}
+
+struct GroupScratch;
+
+/// Two nested factors, for a few vectors and one group at a time: what is between them stays in the first-level cache.
+/// `packed` holds both, one behind the other. The part of the groups that `part` of `parts` stands for.
+template <class R>
+void rows_product_of_two(const FactorShape& first, const FactorShape& second, const R* packed, VectorRows<const R> x,
+                         VectorRows<R> y, Index batch, Index part, Index parts) {
+  constexpr Index vectors = 16;
+  const FactorShape f{first.outer / second.outer, first.in, first.out, first.inner};
+  const FactorShape s{1, second.in, second.out, second.inner};
+  const R* const packed_second = packed + packed_size<R>(first);
+  const Index pitch = row_pitch<R>(s.in_size());
+  R* const between = thread_scratch<GroupScratch, R>(vectors * pitch);
+  for (Index o = second.outer * part / parts; o < second.outer * (part + 1) / parts; ++o)
+    for (Index b = 0; b < batch; b += vectors) {
+      const Index count = std::min(vectors, batch - b);
+      rows_product<R>(f, packed + o * packed_size<R>(f), {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far},
+                      {between, pitch}, count, 0, 1);
+      rows_product<R>(s, packed_second + o * packed_size<R>(s), {between, pitch},
+                      {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, 0, 1);
+    }
 }
 
 }  // namespace m2::detail
