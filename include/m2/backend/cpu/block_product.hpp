@@ -18,18 +18,24 @@ struct BlockWeights {
   Index rows, columns, row_stride, column_stride;
 };
 
-/// The vectors of one block: digit d at data + d * stride, the batch contiguous; complex numbers in planes.
+/// The vectors of one block: digit d at data + d * stride, the batch contiguous; complex numbers in planes. `far` as in
+/// VectorTile.
 template <class R>
 struct BlockVectors {
   R* data;
   Index stride, plane;
+  bool far = false;
 };
 
 /// The largest register tile of V registers side by side: 24 of 32 registers of sums, or 12 of 16. A complex number
 /// takes two registers.
 inline constexpr Index tile_columns = 2;
 template <class T, Index V = tile_columns>
-inline constexpr Index tile_rows = std::min<Index>((register_bytes == 64 ? 24 : 12) / planes_of<T> / V, 16);
+inline constexpr Index tile_rows = std::min<Index>((register_bytes == 64 ? 24 : 12) / planes_of<T> / V, 12);
+
+/// The registers of the batch side by side in a tile of the multiply, where there are as many.
+template <class T>
+inline constexpr Index batch_columns = register_bytes == 64 ? 4 / planes_of<T> : tile_columns;
 
 /// Calls f(J, row) for tiles of at most Largest rows, J of them, that cover `rows` rows: as few tiles as can be, of
 /// equal size but for one row; of at most `largest` rows if that is less. J is a std::integral_constant.
@@ -46,9 +52,10 @@ M2_INLINE void for_row_tiles(Index rows, F&& f, Index largest = Largest) {
   }
 }
 
-/// Where the weights and the vectors of the block that comes next lie, seen from this one.
+/// Where the vectors of the block that comes next lie, seen from this one, and whether its weights follow on these.
 struct NextBlock {
-  Index weights, vectors;
+  bool weights;
+  Index vectors;
 };
 
 /// All rows of the product for V registers of vectors.
@@ -57,13 +64,13 @@ void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>>
                          NextBlock next) {
   constexpr Index planes = planes_of<T>, lanes = Lanes<T>::count;
   const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
+  const Index row_stride = w.row_stride * planes;
   for_row_tiles<tile_rows<T, V>>(w.rows, [&]<Index J>(std::integral_constant<Index, J>, Index row) {
     register_tile<T, Left::number, J, V, Sums::replace>(
         w.columns,
-        {numbers + row * w.row_stride * planes, w.column_stride * planes, w.row_stride * planes, 1,
-         w.column_stride == 1 ? next.weights * planes : 0},
+        {numbers + row * row_stride, w.column_stride * planes, row_stride, 1, next.weights ? J * row_stride : 0},
         {x.data, x.stride, lanes, x.plane, row == 0 ? next.vectors : 0},
-        {y.data + row * y.stride, y.stride, lanes, y.plane});
+        {y.data + row * y.stride, y.stride, lanes, y.plane, y.far});
   });
 }
 
@@ -71,17 +78,18 @@ void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>>
 template <class T>
 void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y, Index batch,
                    NextBlock next) {
-  constexpr Index lanes = Lanes<T>::count, columns = tile_columns;
-  for (Index b = 0; b < batch;) {
-    const bool whole = b + columns * lanes <= batch;
-    const BlockVectors<const RealOf<T>> from{x.data + b, x.stride, x.plane};
-    const BlockVectors<RealOf<T>> to{y.data + b, y.stride, y.plane};
-    const Index step = whole ? columns * lanes : lanes;
-    b += step;
-    // The next panel of this block is prefetched, or after the last one the first of the next block, and its weights.
-    const NextBlock ahead = b < batch ? NextBlock{0, step} : NextBlock{next.weights, next.vectors - b + step};
-    whole ? block_product_panel<T, columns>(w, from, to, ahead) : block_product_panel<T, 1>(w, from, to, ahead);
-  }
+  constexpr Index lanes = Lanes<T>::count;
+  Index b = 0;
+  // The next panel of this block is prefetched, or after the last one the first of the next block, and its weights.
+  const auto panels = [&]<Index V>(std::integral_constant<Index, V>) {
+    for (constexpr Index step = V * lanes; b + step <= batch; b += step) {
+      const NextBlock ahead = b + step < batch ? NextBlock{false, step} : NextBlock{next.weights, next.vectors - b};
+      block_product_panel<T, V>(w, {x.data + b, x.stride, x.plane}, {y.data + b, y.stride, y.plane, y.far}, ahead);
+    }
+  };
+  if constexpr (batch_columns < T >> 2) panels(std::integral_constant<Index, batch_columns<T>>{});
+  panels(std::integral_constant<Index, 2>{});
+  panels(std::integral_constant<Index, 1>{});
 }
 
 }  // namespace m2::detail

@@ -18,7 +18,7 @@ namespace m2::detail {
 /// The vectors of block (o, i) of a factor with this many digits.
 template <class R>
 BlockVectors<R> block_of(VectorTile<R> tile, Index o, Index i, Index digits, Index inner) {
-  return {tile.feature(o * digits * inner + i), tile.digit_stride(inner), tile.plane};
+  return {tile.feature(o * digits * inner + i), tile.digit_stride(inner), tile.plane, tile.far};
 }
 
 /// y = W x for every block of a factor; with Transposed, y = W^T x, so that in and out change places. Blocks are shared
@@ -35,7 +35,7 @@ void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x,
       const auto from = block_of(x, o, i, in, f.inner);
       const auto coming = block_of(x, next / f.inner, next % f.inner, in, f.inner);
       block_product(matrix, from, block_of(y, o, i, out, f.inner), width,
-                    {(next - block) * size, coming.data - from.data});
+                    {!Transposed && next > block, coming.data - from.data});
     }
   });
 }
@@ -94,7 +94,7 @@ struct MonarchScratch;
 
 template <class T, class S>
 void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights, Vectors<const T> x, Vectors<T> y,
-                   Index batch) {
+                   Index batch, bool far) {
   using R = RealOf<T>;
   const std::size_t count = call.factors.size();
   const Index width = padded_batch<S>(batch);
@@ -114,7 +114,7 @@ void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights
   for (std::size_t f = 0; f < count; ++f) {
     VectorTile<R> to = f + 1 < count ? with_gaps<S>(next, call.factors[f], call.factors[f + 1]) : next;
     if constexpr (Scalar<T>) {
-      if (f + 1 == count && write_in_place) to = {y.data, y.feature_stride, 0};
+      if (f + 1 == count && write_in_place) to = {y.data, y.feature_stride, 0, 1, 0, far};
     }
     apply_factor<false, S>(call.factors[f], weights[f], from, to, width);
     from = to;
@@ -209,10 +209,11 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, Vectors<const T> x, Vector
   }
   const int threads = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;
   const Index tile = tile_size<S>(call.widest, call.batch, threads), tiles = (call.batch + tile - 1) / tile;
+  const bool far = call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > Index{1} << 20;
   with_sum_weights(call, [&](std::span<const S* const> weights) {
     parallel_parts(tiles, tiles >= threads ? threads : 1, [&](Index t) {
       const Index begin = t * tile;
-      multiply_tile<T, S>(call, weights, x.at(begin), y.at(begin), std::min(tile, call.batch - begin));
+      multiply_tile<T, S>(call, weights, x.at(begin), y.at(begin), std::min(tile, call.batch - begin), far);
     });
   });
 }

@@ -33,7 +33,8 @@ enum class Sums { replace, add };
 enum class Left { number, lanes };
 
 /// result(j, v) (+)= sum over k of left(k, j) right(k, v), v < V. Numbers of the left operand are prefetched along k.
-/// A function of its own: inlined into its callers it runs out of registers for addresses.
+/// Where they are one piece of memory, a line goes with every term: all at once, they would stop the products until
+/// memory has answered. A function of its own: inlined into its callers it runs out of registers for addresses.
 template <class T, Left Kind, Index J, Index V, Sums To>
 #if defined(__GNUC__)
 [[gnu::noinline]]
@@ -52,8 +53,10 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   const R* from = right.data;
   R* const to = result.data;  // copies: the compiler must take a store for one that may change `result`
   const Index to_row = result.row, to_column = result.column;
-  if (Kind == Left::number && left.ahead != 0) {
-    constexpr Index line = 64 / static_cast<Index>(sizeof(R));
+  constexpr Index line = 64 / static_cast<Index>(sizeof(R));
+  const bool prefetch_left = Kind == Left::number && left.ahead != 0, one_piece = row == terms * planes;
+  const R* soon = left.data + left.ahead;
+  if (prefetch_left && !one_piece) {
     for (Index k = 0; k < terms * planes; k += line) M2_UNROLL
     for (Index j = 0; j < J; ++j) prefetch_line(rows[j / 3] + j % 3 * row + left.ahead + k);
   }
@@ -74,6 +77,11 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
     }
     if (ahead != 0) M2_UNROLL
     for (Index v = 0; v < V; ++v) prefetch_line(from + ahead + v * column);
+    if (prefetch_left && one_piece) {
+      M2_UNROLL
+      for (Index i = 0; i < J * planes; i += line) prefetch_line(soon + i);
+      soon += J * planes;
+    }
     M2_UNROLL
     for (Index j = 0; j < J; ++j) {
       const R* at = rows[j / 3] + j % 3 * row;
