@@ -18,13 +18,15 @@ struct BlockWeights {
   Index rows, columns, row_stride, column_stride;
 };
 
-/// The vectors of one block: digit d at data + d * stride, the batch contiguous; complex numbers in planes. `far` as in
-/// VectorTile.
+/// The vectors of one block: digit d at data + d * stride, the batch contiguous; complex numbers in planes. `far` and
+/// `streamed` as in VectorTile.
 template <class R>
 struct BlockVectors {
   R* data;
   Index stride, plane;
-  bool far = false;
+  bool far = false, streamed = false;
+
+  BlockVectors at(Index offset) const { return {data + offset, stride, plane, far, streamed}; }
 };
 
 /// The largest register tile of V registers side by side: 24 of 32 registers of sums, or 12 of 16. A complex number
@@ -41,9 +43,9 @@ inline constexpr Index batch_columns = register_bytes == 64 ? 4 / planes_of<T> :
 /// equal size but for one row; of at most `largest` rows if that is less. J is a std::integral_constant.
 template <Index Largest, class F>
 M2_INLINE void for_row_tiles(Index rows, F&& f, Index largest = Largest) {
-  const Index tiles = (rows + largest - 1) / largest;
+  const Index tiles = (rows + largest - 1) / largest, least = rows / tiles, larger = rows - least * tiles;
   for (Index t = 0, row = 0; t < tiles; ++t) {
-    const Index size = (rows - row + tiles - t - 1) / (tiles - t);
+    const Index size = least + (t < larger ? 1 : 0);
     [&]<Index... J>(std::integer_sequence<Index, J...>) {
       (void)((size == J + 1 && (f(std::integral_constant<Index, J + 1>{}, row), true)) || ...);
     }
@@ -60,8 +62,8 @@ struct NextBlock {
 
 /// All rows of the product for V registers of vectors.
 template <class T, Index V>
-void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
-                         NextBlock next) {
+M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
+                                   NextBlock next) {
   constexpr Index planes = planes_of<T>, lanes = Lanes<T>::count;
   const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
   const Index row_stride = w.row_stride * planes;
@@ -70,21 +72,22 @@ void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>>
         w.columns,
         {numbers + row * row_stride, w.column_stride * planes, row_stride, 1, next.weights ? J * row_stride : 0},
         {x.data, x.stride, lanes, x.plane, row == 0 ? next.vectors : 0},
-        {y.data + row * y.stride, y.stride, lanes, y.plane, y.far});
+        {y.data + row * y.stride, y.stride, lanes, y.plane, y.far, y.streamed});
   });
 }
 
-/// y = W x for `batch` vectors, a multiple of a register's lanes.
+/// y = W x for `batch` vectors, a multiple of a register's lanes. Inlined: a small block costs less than passing all
+/// these arguments through memory twice.
 template <class T>
-void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y, Index batch,
-                   NextBlock next) {
+M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
+                             Index batch, NextBlock next) {
   constexpr Index lanes = Lanes<T>::count;
   Index b = 0;
   // The next panel of this block is prefetched, or after the last one the first of the next block, and its weights.
   const auto panels = [&]<Index V>(std::integral_constant<Index, V>) {
     for (constexpr Index step = V * lanes; b + step <= batch; b += step) {
       const NextBlock ahead = b + step < batch ? NextBlock{false, step} : NextBlock{next.weights, next.vectors - b};
-      block_product_panel<T, V>(w, {x.data + b, x.stride, x.plane}, {y.data + b, y.stride, y.plane, y.far}, ahead);
+      block_product_panel<T, V>(w, x.at(b), y.at(b), ahead);
     }
   };
   if constexpr (batch_columns < T >> 2) panels(std::integral_constant<Index, batch_columns<T>>{});

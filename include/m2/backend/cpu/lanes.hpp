@@ -141,6 +141,37 @@ M2_INLINE void keep_in_register(Lanes<std::complex<R>>& lanes) {
   keep_in_register(lanes.im);
 }
 
+/// The compiler must compute addresses from this pointer anew: it would otherwise keep those that it has computed
+/// before a loop in vector registers until after it.
+template <class T>
+M2_INLINE void hide_origin([[maybe_unused]] T*& pointer) {
+#if defined(__GNUC__)
+  asm("" : "+r"(pointer));
+#endif
+}
+
+/// Stores a whole register past the caches, where the machine can: for what nobody reads before it would have left
+/// them. The address is a multiple of the register's size; finish_streams() comes before another thread may read.
+template <class T>
+M2_INLINE void stream_lanes(Lanes<T> lanes, T* to) {
+#if defined(__clang__)
+  __builtin_nontemporal_store(lanes.v, reinterpret_cast<typename Lanes<T>::Vector*>(to));
+#elif defined(__GNUC__) && defined(__AVX512F__)
+  __builtin_ia32_movntps512(reinterpret_cast<float*>(to), reinterpret_cast<Lanes<float>::Vector>(lanes.v));
+#elif defined(__GNUC__) && defined(__AVX__)
+  __builtin_ia32_movntps256(reinterpret_cast<float*>(to), reinterpret_cast<Lanes<float>::Vector>(lanes.v));
+#elif defined(__GNUC__) && defined(__SSE__)
+  __builtin_ia32_movntps(reinterpret_cast<float*>(to), reinterpret_cast<Lanes<float>::Vector>(lanes.v));
+#else
+  lanes.store(to);
+#endif
+}
+M2_INLINE void finish_streams() {
+#if defined(__GNUC__) && defined(__SSE__)
+  __builtin_ia32_sfence();
+#endif
+}
+
 /// Asks for the cache line of an address that will be read, or written, soon; any address will do. Inlined always: g++
 /// takes a function that only prefetches for one without effect, and drops the call.
 M2_INLINE void prefetch_line([[maybe_unused]] const void* address) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 
 #include "m2/backend/cpu/block_product.hpp"
@@ -18,7 +19,7 @@ namespace m2::detail {
 /// The vectors of block (o, i) of a factor with this many digits.
 template <class R>
 BlockVectors<R> block_of(VectorTile<R> tile, Index o, Index i, Index digits, Index inner) {
-  return {tile.feature(o * digits * inner + i), tile.digit_stride(inner), tile.plane, tile.far};
+  return {tile.feature(o * digits * inner + i), tile.distance(inner), tile.plane, tile.far, tile.streamed};
 }
 
 /// y = W x for every block of a factor; with Transposed, y = W^T x, so that in and out change places. Blocks are shared
@@ -27,15 +28,19 @@ template <bool Transposed, class T, class R = RealOf<T>>
 void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x, VectorTile<R> y, Index width) {
   const Index in = Transposed ? f.out : f.in, out = Transposed ? f.in : f.out, size = in * out;
   const int threads = width * f.weight_count() > parallel_products ? available_threads() : 1;
+  // Small blocks are done in a few hundred cycles: no division for each of them.
+  const Index x_outer = x.distance(in * f.inner), y_outer = y.distance(out * f.inner);
+  const BlockVectors<const R> from = block_of(x, 0, 0, in, f.inner);
+  const BlockVectors<R> to = block_of(y, 0, 0, out, f.inner);
   parallel_parts(threads, threads, [&](Index part) {
-    const Index end = f.blocks() * (part + 1) / threads;
-    for (Index block = f.blocks() * part / threads; block < end; ++block) {
-      const Index o = block / f.inner, i = block % f.inner, next = std::min(block + 1, end - 1);
+    const Index begin = f.blocks() * part / threads, end = f.blocks() * (part + 1) / threads;
+    Index o = begin / f.inner, i = begin % f.inner;
+    for (Index block = begin; block < end; ++block) {
       const BlockWeights<T> matrix{weights + block * size, out, in, Transposed ? 1 : f.in, Transposed ? f.in : 1};
-      const auto from = block_of(x, o, i, in, f.inner);
-      const auto coming = block_of(x, next / f.inner, next % f.inner, in, f.inner);
-      block_product(matrix, from, block_of(y, o, i, out, f.inner), width,
-                    {!Transposed && next > block, coming.data - from.data});
+      const Index x_at = o * x_outer + i * x.stride, y_at = o * y_outer + i * y.stride;
+      if (++i == f.inner) i = 0, ++o;
+      const Index next = block + 1 < end ? o * x_outer + i * x.stride - x_at : 0;
+      block_product(matrix, from.at(x_at), to.at(y_at), width, {!Transposed && next != 0, next});
     }
   });
 }
@@ -69,6 +74,13 @@ bool direct(Vectors<T> vectors, Index batch, bool whole) {
   return false;
 }
 
+/// Results that bypass the caches: more than will stay there, in whole registers.
+template <class T>
+bool streams(Vectors<T> y, Index features, Index batch) {
+  return features * batch * static_cast<Index>(sizeof(T)) >= Index{1} << 23 &&
+         reinterpret_cast<std::uintptr_t>(y.data) % register_bytes == 0 && y.feature_stride % Lanes<T>::count == 0;
+}
+
 /// A tile of `width` vectors in a buffer. Features lie an odd number of registers apart, to use all cache sets.
 template <class T>
 VectorTile<RealOf<T>> tile_in(RealOf<T>* buffer, Index width) {
@@ -94,7 +106,7 @@ struct MonarchScratch;
 
 template <class T, class S>
 void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights, Vectors<const T> x, Vectors<T> y,
-                   Index batch, bool far) {
+                   Index batch, bool far, bool streamed) {
   using R = RealOf<T>;
   const std::size_t count = call.factors.size();
   const Index width = padded_batch<S>(batch);
@@ -114,12 +126,13 @@ void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights
   for (std::size_t f = 0; f < count; ++f) {
     VectorTile<R> to = f + 1 < count ? with_gaps<S>(next, call.factors[f], call.factors[f + 1]) : next;
     if constexpr (Scalar<T>) {
-      if (f + 1 == count && write_in_place) to = {y.data, y.feature_stride, 0, 1, 0, far};
+      if (f + 1 == count && write_in_place) to = {y.data, y.feature_stride, 0, 1, 0, far, streamed};
     }
     apply_factor<false, S>(call.factors[f], weights[f], from, to, width);
     from = to;
     std::swap(next, other);
   }
+  if (streamed) finish_streams();
   if (!write_in_place) store_vectors<T, R>(from, y, call.out_features, batch);
 }
 
@@ -210,10 +223,12 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, Vectors<const T> x, Vector
   const int threads = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;
   const Index tile = tile_size<S>(call.widest, call.batch, threads), tiles = (call.batch + tile - 1) / tile;
   const bool far = call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > Index{1} << 20;
+  bool streamed = false;
+  if constexpr (Scalar<T>) streamed = streams(y, call.out_features, call.batch);
   with_sum_weights(call, [&](std::span<const S* const> weights) {
     parallel_parts(tiles, tiles >= threads ? threads : 1, [&](Index t) {
       const Index begin = t * tile;
-      multiply_tile<T, S>(call, weights, x.at(begin), y.at(begin), std::min(tile, call.batch - begin), far);
+      multiply_tile<T, S>(call, weights, x.at(begin), y.at(begin), std::min(tile, call.batch - begin), far, streamed);
     });
   });
 }

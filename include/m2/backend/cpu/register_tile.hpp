@@ -18,11 +18,12 @@ struct TileOperand {
 };
 
 /// Where the sums (j, v) go. A `far` result is not in the first two caches yet: its lines are asked for at the start.
+/// One that is `streamed` bypasses the caches (stream_lanes); only tiles of four registers or more side by side do.
 template <class R>
 struct TileResult {
   R* data;
   Index row, column, plane = 0;
-  bool far = false;
+  bool far = false, streamed = false;
 };
 
 /// What becomes of the sums: they replace the result, or add to it.
@@ -64,7 +65,7 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   M2_UNROLL
   for (Index j = 0; j < J; ++j) M2_UNROLL
   for (Index v = 0; v < V; ++v) sums[j][v] = Lanes<T>::zero();
-  if (result.far) M2_UNROLL
+  if (result.far && !result.streamed) M2_UNROLL
   for (Index j = 0; j < J; ++j) M2_UNROLL
   for (Index v = 0; v < V; ++v) prefetch_for_write(to + j * to_row + v * to_column);
   for (Index k = 0; k < terms; ++k) {
@@ -101,12 +102,21 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
     for (Index g = 0; g < groups; ++g) rows[g] += step;
     from += right_step;
   }
+  R* at = to;
+  hide_origin(at);
+  if constexpr (Kind == Left::number && To == Sums::replace && V >= 4 && planes == 1) {
+    if (result.streamed) {
+      M2_UNROLL
+      for (Index j = 0; j < J; ++j, at += to_row) M2_UNROLL
+      for (Index v = 0; v < V; ++v) stream_lanes(sums[j][v], at + v * to_column);
+      return;
+    }
+  }
   M2_UNROLL
-  for (Index j = 0; j < J; ++j) M2_UNROLL
+  for (Index j = 0; j < J; ++j, at += to_row) M2_UNROLL
   for (Index v = 0; v < V; ++v) {
-    R* at = to + j * to_row + v * to_column;
-    if constexpr (To == Sums::add) sums[j][v] = sums[j][v] + load_lanes<T>(at, result.plane);
-    store_lanes<T>(sums[j][v], at, result.plane);
+    if constexpr (To == Sums::add) sums[j][v] = sums[j][v] + load_lanes<T>(at + v * to_column, result.plane);
+    store_lanes<T>(sums[j][v], at + v * to_column, result.plane);
   }
 }
 

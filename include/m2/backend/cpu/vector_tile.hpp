@@ -22,17 +22,21 @@ struct Vectors {
 /// The same vectors where kernels work on them: the batch is contiguous, in the type of sums; complex numbers are
 /// split, the plane of imaginary parts of a feature behind the plane of its real parts. After every `group` features
 /// there is a gap: the digits of a block that lie `group` features apart would otherwise share few cache sets where
-/// that is a power of two. A `far` tile is the caller's, and not in the second-level cache.
+/// that is a power of two. A `far` tile is the caller's, and not in the second-level cache; a
+/// `streamed` one need not be in any when it is written.
 template <class R>
 struct VectorTile {
   R* data;
   Index stride, plane;  ///< from a feature to the next, from real to imaginary parts
   Index group = 1, gap = 0;
-  bool far = false;
+  bool far = false, streamed = false;
 
-  R* feature(Index f) const { return data + f * stride + (gap == 0 ? 0 : f / group * gap); }
-  Index digit_stride(Index inner) const { return inner * stride + (inner == group ? gap : 0); }
-  operator VectorTile<const R>() const requires(!std::is_const_v<R>) { return {data, stride, plane, group, gap, far}; }
+  R* feature(Index f) const { return data + distance(f); }
+  /// From a feature to the one n behind it, if it is the first of a group, or no group ends between the two.
+  Index distance(Index n) const { return n * stride + (gap == 0 ? 0 : n / group * gap); }
+  operator VectorTile<const R>() const requires(!std::is_const_v<R>) {
+    return {data, stride, plane, group, gap, far, streamed};
+  }
 };
 
 /// Element i of an array in planes: (re, im) pairs split, 16-bit numbers converted.
