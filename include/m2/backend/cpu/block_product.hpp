@@ -29,11 +29,12 @@ struct BlockVectors {
   BlockVectors at(Index offset) const { return {data + offset, stride, plane, far, streamed}; }
 };
 
-/// The largest register tile of V registers side by side: 24 of 32 registers of sums, or 12 of 16. A complex number
-/// takes two registers.
+/// The largest register tile of V registers side by side: 24 of 32 registers of sums, or 12 of 16, but 8 of one column:
+/// that many hide the latency of a sum, and fewer results are stored at once. A complex number takes two registers.
 inline constexpr Index tile_columns = 2;
 template <class T, Index V = tile_columns>
-inline constexpr Index tile_rows = std::min<Index>((register_bytes == 64 ? 24 : 12) / planes_of<T> / V, 12);
+inline constexpr Index tile_rows = std::min<Index>((register_bytes == 64 ? 24 : 12) / planes_of<T> / V,
+                                                   V == 1 ? 8 : 12);
 
 /// The registers of the batch side by side in a tile of the multiply, where there are as many.
 template <class T>
@@ -76,23 +77,27 @@ M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const 
   });
 }
 
+/// The panels of V registers from vector b on, as many as there are. The next panel of this block is prefetched, or
+/// after the last one the first of the next block, and its weights.
+template <class T, Index V>
+M2_INLINE void block_product_panels(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x,
+                                    BlockVectors<RealOf<T>> y, Index batch, NextBlock next, Index& b) {
+  constexpr Index step = V * Lanes<T>::count;
+  for (; b + step <= batch; b += step) {
+    const NextBlock ahead = b + step < batch ? NextBlock{false, step} : NextBlock{next.weights, next.vectors - b};
+    block_product_panel<T, V>(w, x.at(b), y.at(b), ahead);
+  }
+}
+
 /// y = W x for `batch` vectors, a multiple of a register's lanes. Inlined: a small block costs less than passing all
 /// these arguments through memory twice.
 template <class T>
 M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
                              Index batch, NextBlock next) {
-  constexpr Index lanes = Lanes<T>::count;
   Index b = 0;
-  // The next panel of this block is prefetched, or after the last one the first of the next block, and its weights.
-  const auto panels = [&]<Index V>(std::integral_constant<Index, V>) {
-    for (constexpr Index step = V * lanes; b + step <= batch; b += step) {
-      const NextBlock ahead = b + step < batch ? NextBlock{false, step} : NextBlock{next.weights, next.vectors - b};
-      block_product_panel<T, V>(w, x.at(b), y.at(b), ahead);
-    }
-  };
-  if constexpr (batch_columns < T >> 2) panels(std::integral_constant<Index, batch_columns<T>>{});
-  panels(std::integral_constant<Index, 2>{});
-  panels(std::integral_constant<Index, 1>{});
+  if constexpr (batch_columns < T >> 2) block_product_panels<T, batch_columns<T>>(w, x, y, batch, next, b);
+  block_product_panels<T, 2>(w, x, y, batch, next, b);
+  block_product_panels<T, 1>(w, x, y, batch, next, b);
 }
 
 }  // namespace m2::detail
