@@ -69,7 +69,7 @@ M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const 
   const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
   const Index row_stride = w.row_stride * planes;
   for_row_tiles<tile_rows<T, V>>(w.rows, [&]<Index J>(std::integral_constant<Index, J>, Index row) {
-    register_tile<T, Left::number, J, V, Sums::replace>(
+    register_tile<T, Left::number, J, V>(
         w.columns,
         {numbers + row * row_stride, w.column_stride * planes, row_stride, 1, next.weights ? J * row_stride : 0},
         {x.data, x.stride, lanes, x.plane, row == 0 ? next.vectors : 0},

@@ -89,9 +89,9 @@ void accumulate_block_gradient(Index out, BlockVectors<const R> g, const R* turn
   const Index row = planes * sums.pitch;
   const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
     for_row_tiles<tile_rows<T, V>>(out, [&]<Index J>(std::integral_constant<Index, J>, Index e) {
-      register_tile<T, Left::number, J, V, Sums::add>(width, {g.data + e * g.stride, 1, g.stride, g.plane},
-                                                      {turned + d, row, lanes, sums.pitch},
-                                                      {sums.data + e * row + d, row, lanes, sums.pitch});
+      register_tile<T, Left::number, J, V>(width, {g.data + e * g.stride, 1, g.stride, g.plane},
+                                           {turned + d, row, lanes, sums.pitch},
+                                           {sums.data + e * row + d, row, lanes, sums.pitch, false, false, true});
     });
   };
   constexpr Index side = tile_columns;

@@ -18,16 +18,14 @@ struct TileOperand {
 };
 
 /// Where the sums (j, v) go. A `far` result is not in the first two caches yet: its lines are asked for at the start.
-/// One that is `streamed` bypasses the caches (stream_lanes); only tiles of four registers or more side by side do.
+/// The sums replace it, or add to it. One that is `streamed` bypasses the caches (stream_lanes); only tiles of four
+/// registers or more side by side do.
 template <class R>
 struct TileResult {
   R* data;
   Index row, column, plane = 0;
-  bool far = false, streamed = false;
+  bool far = false, streamed = false, add = false;
 };
-
-/// What becomes of the sums: they replace the result, or add to it.
-enum class Sums { replace, add };
 
 /// What element (k, j) of the left operand is: a number that meets every lane of the right operand's registers, or a
 /// register that meets them lane by lane.
@@ -36,7 +34,7 @@ enum class Left { number, lanes };
 /// result(j, v) (+)= sum over k of left(k, j) right(k, v), v < V. Numbers of the left operand are prefetched along k.
 /// Where they are one piece of memory, a line goes with every term: all at once, they would stop the products until
 /// memory has answered. A function of its own: inlined into its callers it runs out of registers for addresses.
-template <class T, Left Kind, Index J, Index V, Sums To>
+template <class T, Left Kind, Index J, Index V>
 #if defined(__GNUC__)
 [[gnu::noinline]]
 #endif
@@ -104,7 +102,7 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   }
   R* at = to;
   hide_origin(at);
-  if constexpr (Kind == Left::number && To == Sums::replace && V >= 4 && planes == 1) {
+  if constexpr (Kind == Left::number && V >= 4 && planes == 1) {
     if (result.streamed) {
       M2_UNROLL
       for (Index j = 0; j < J; ++j, at += to_row) M2_UNROLL
@@ -112,12 +110,15 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
       return;
     }
   }
+  if (result.add) {
+    const R* before = at;
+    M2_UNROLL
+    for (Index j = 0; j < J; ++j, before += to_row) M2_UNROLL
+    for (Index v = 0; v < V; ++v) sums[j][v] = sums[j][v] + load_lanes<T>(before + v * to_column, result.plane);
+  }
   M2_UNROLL
   for (Index j = 0; j < J; ++j, at += to_row) M2_UNROLL
-  for (Index v = 0; v < V; ++v) {
-    if constexpr (To == Sums::add) sums[j][v] = sums[j][v] + load_lanes<T>(at + v * to_column, result.plane);
-    store_lanes<T>(sums[j][v], at + v * to_column, result.plane);
-  }
+  for (Index v = 0; v < V; ++v) store_lanes<T>(sums[j][v], at + v * to_column, result.plane);
 }
 
 }  // namespace m2::detail

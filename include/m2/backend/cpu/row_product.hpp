@@ -46,9 +46,9 @@ void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_strid
                                   x.far && e == 0 ? next : 0};
         // The weights that come next are fetched while the first vectors are at work.
         const TileOperand<R> right{w.data + k * w.term + e * w.output, w.term, w.output, 0, b == 0 ? V * w.output : 0};
-        const TileResult<R> sums{y.data + b * y.pitch + e * y_stride, y.pitch, y_stride, 0, k == 0 && y.far};
-        k == 0 ? register_tile<R, Left::lanes, J, V, Sums::replace>(terms, left, right, sums)
-               : register_tile<R, Left::lanes, J, V, Sums::add>(terms, left, right, sums);
+        const TileResult<R> sums{
+            y.data + b * y.pitch + e * y_stride, y.pitch, y_stride, 0, k == 0 && y.far, false, k > 0};
+        register_tile<R, Left::lanes, J, V>(terms, left, right, sums);
       });
     }
   };
@@ -70,9 +70,8 @@ void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<
           [&]<Index J>(std::integral_constant<Index, J>, Index b) {
             const TileOperand<R> left{x.data + b * x.pitch + k, 1, x.pitch, 0, e > 0 ? 0 : V == 4 ? J * x.pitch : next};
             const TileOperand<R> right{w.data + k * w.term + e, w.term, lanes};
-            const TileResult<R> sums{y.data + b * y.pitch + e, y.pitch, lanes, 0, k == 0 && y.far};
-            k == 0 ? register_tile<R, Left::number, J, V, Sums::replace>(terms, left, right, sums)
-                   : register_tile<R, Left::number, J, V, Sums::add>(terms, left, right, sums);
+            const TileResult<R> sums{y.data + b * y.pitch + e, y.pitch, lanes, 0, k == 0 && y.far, false, k > 0};
+            register_tile<R, Left::number, J, V>(terms, left, right, sums);
           },
           std::min<Index>(most, V == 4 ? 4 : tile_rows<R, V>));
     }

@@ -48,8 +48,8 @@ void rows_gradient(const FactorShape& f, VectorRows<const R> x, VectorRows<const
     if (f.inner == 1) {
       const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
         for_row_tiles<tile_rows<R, V>>(f.out, [&]<Index J>(std::integral_constant<Index, J>, Index e) {
-          register_tile<R, Left::number, J, V, Sums::add>(batch, {gradient + e, g.pitch, 1}, {from + d, x.pitch, lanes},
-                                                          {sums + (o * f.out + e) * f.in + d, f.in, lanes});
+          register_tile<R, Left::number, J, V>(batch, {gradient + e, g.pitch, 1}, {from + d, x.pitch, lanes},
+                                               {sums + (o * f.out + e) * f.in + d, f.in, lanes, 0, false, false, true});
         });
       };
       Index d = 0;
@@ -60,9 +60,9 @@ void rows_gradient(const FactorShape& f, VectorRows<const R> x, VectorRows<const
     for (Index i = 0; i < f.inner; i += lanes, sums += packed_group<R>(f))
       for_row_tiles<lane_columns>(f.in, [&]<Index V>(std::integral_constant<Index, V>, Index d) {
         for_row_tiles<lane_rows>(f.out, [&]<Index J>(std::integral_constant<Index, J>, Index e) {
-          register_tile<R, Left::lanes, J, V, Sums::add>(
+          register_tile<R, Left::lanes, J, V>(
               batch, {gradient + e * f.inner + i, g.pitch, f.inner}, {from + d * f.inner + i, x.pitch, f.inner},
-              {sums + e * packed_pitch<R>(f) + d * lanes, packed_pitch<R>(f), lanes});
+              {sums + e * packed_pitch<R>(f) + d * lanes, packed_pitch<R>(f), lanes, 0, false, false, true});
         });
       });
   }
