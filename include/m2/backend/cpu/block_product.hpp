@@ -40,21 +40,6 @@ inline constexpr Index tile_rows = std::min<Index>((register_bytes == 64 ? 24 : 
 template <class T>
 inline constexpr Index batch_columns = register_bytes == 64 ? 4 / planes_of<T> : tile_columns;
 
-/// Calls f(J, row) for tiles of at most Largest rows, J of them, that cover `rows` rows: as few tiles as can be, of
-/// equal size but for one row; of at most `largest` rows if that is less. J is a std::integral_constant.
-template <Index Largest, class F>
-M2_INLINE void for_row_tiles(Index rows, F&& f, Index largest = Largest) {
-  const Index tiles = (rows + largest - 1) / largest, least = rows / tiles, larger = rows - least * tiles;
-  for (Index t = 0, row = 0; t < tiles; ++t) {
-    const Index size = least + (t < larger ? 1 : 0);
-    [&]<Index... J>(std::integer_sequence<Index, J...>) {
-      (void)((size == J + 1 && (f(std::integral_constant<Index, J + 1>{}, row), true)) || ...);
-    }
-    (std::make_integer_sequence<Index, Largest>{});
-    row += size;
-  }
-}
-
 /// Where the vectors of the block that comes next lie, seen from this one, and whether its weights follow on these.
 struct NextBlock {
   bool weights;
@@ -68,10 +53,11 @@ M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const 
   constexpr Index planes = planes_of<T>, lanes = Lanes<T>::count;
   const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
   const Index row_stride = w.row_stride * planes;
-  for_row_tiles<tile_rows<T, V>>(w.rows, [&]<Index J>(std::integral_constant<Index, J>, Index row) {
-    register_tile<T, Left::number, J, V>(
+  constexpr Index largest = tile_rows<T, V>;
+  for_row_tiles(w.rows, largest, [&](Index rows, Index row) {
+    register_tiles<T, Left::number, V, largest>[static_cast<std::size_t>(rows - 1)](
         w.columns,
-        {numbers + row * row_stride, w.column_stride * planes, row_stride, 1, next.weights ? J * row_stride : 0},
+        {numbers + row * row_stride, w.column_stride * planes, row_stride, 1, next.weights ? rows * row_stride : 0},
         {x.data, x.stride, lanes, x.plane, row == 0 ? next.vectors : 0},
         {y.data + row * y.stride, y.stride, lanes, y.plane, y.far, y.streamed});
   });

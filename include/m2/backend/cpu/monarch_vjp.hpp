@@ -88,10 +88,11 @@ void accumulate_block_gradient(Index out, BlockVectors<const R> g, const R* turn
   constexpr Index lanes = Lanes<T>::count, planes = planes_of<T>;
   const Index row = planes * sums.pitch;
   const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
-    for_row_tiles<tile_rows<T, V>>(out, [&]<Index J>(std::integral_constant<Index, J>, Index e) {
-      register_tile<T, Left::number, J, V>(width, {g.data + e * g.stride, 1, g.stride, g.plane},
-                                           {turned + d, row, lanes, sums.pitch},
-                                           {sums.data + e * row + d, row, lanes, sums.pitch, false, false, true});
+    constexpr Index largest = tile_rows<T, V>;
+    for_row_tiles(out, largest, [&](Index rows, Index e) {
+      register_tiles<T, Left::number, V, largest>[static_cast<std::size_t>(rows - 1)](
+          width, {g.data + e * g.stride, 1, g.stride, g.plane}, {turned + d, row, lanes, sums.pitch},
+          {sums.data + e * row + d, row, lanes, sums.pitch, false, false, true});
     });
   };
   constexpr Index side = tile_columns;

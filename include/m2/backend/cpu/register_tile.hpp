@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <utility>
+
 #include "m2/backend/cpu/lanes.hpp"
 #include "m2/core/scalar.hpp"
 
@@ -56,16 +59,16 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   const bool prefetch_left = Kind == Left::number && left.ahead != 0, one_piece = row == terms * planes;
   const R* soon = left.data + left.ahead;
   if (prefetch_left && !one_piece) {
-    for (Index k = 0; k < terms * planes; k += line) M2_UNROLL
-    for (Index j = 0; j < J; ++j) prefetch_line(rows[j / 3] + j % 3 * row + left.ahead + k);
+    for (Index k = 0; k < terms * planes; k += line)
+      for (Index j = 0; j < J; ++j) prefetch_line(left.data + j * row + left.ahead + k);
   }
   Lanes<T> sums[std::size_t{J}][std::size_t{V}];
   M2_UNROLL
   for (Index j = 0; j < J; ++j) M2_UNROLL
   for (Index v = 0; v < V; ++v) sums[j][v] = Lanes<T>::zero();
-  if (result.far && !result.streamed) M2_UNROLL
-  for (Index j = 0; j < J; ++j) M2_UNROLL
-  for (Index v = 0; v < V; ++v) prefetch_for_write(to + j * to_row + v * to_column);
+  if (result.far && !result.streamed)
+    for (Index j = 0; j < J; ++j)
+      for (Index v = 0; v < V; ++v) prefetch_for_write(to + j * to_row + v * to_column);
   for (Index k = 0; k < terms; ++k) {
     Lanes<T> x[std::size_t{V}];
     M2_UNROLL
@@ -119,6 +122,30 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   M2_UNROLL
   for (Index j = 0; j < J; ++j, at += to_row) M2_UNROLL
   for (Index v = 0; v < V; ++v) store_lanes<T>(sums[j][v], at + v * to_column, result.plane);
+}
+
+/// register_tile for a number of rows that is known when the program runs: tiles[rows - 1], rows up to Largest. A call
+/// through a table is compiled once, not once for each number of rows.
+template <class T>
+using RegisterTile = void (*)(Index, const TileOperand<T>&, const TileOperand<T>&, const TileResult<RealOf<T>>&);
+
+template <class T, Left Kind, Index V, Index... J>
+constexpr std::array<RegisterTile<T>, sizeof...(J)> tiles_of_rows(std::integer_sequence<Index, J...>) {
+  return {register_tile<T, Kind, J + 1, V>...};
+}
+template <class T, Left Kind, Index V, Index Largest>
+inline constexpr auto register_tiles = tiles_of_rows<T, Kind, V>(std::make_integer_sequence<Index, Largest>{});
+
+/// Calls f(size, row) for tiles of at most `largest` rows that cover `rows` rows: as few tiles as can be, of equal size
+/// but for one row.
+template <class F>
+M2_INLINE void for_row_tiles(Index rows, Index largest, F&& f) {
+  const Index tiles = (rows + largest - 1) / largest, least = rows / tiles, larger = rows - least * tiles;
+  for (Index t = 0, row = 0; t < tiles; ++t) {
+    const Index size = least + (t < larger ? 1 : 0);
+    f(size, row);
+    row += size;
+  }
 }
 
 }  // namespace m2::detail

@@ -33,26 +33,33 @@ inline constexpr Index lane_terms = 64, number_terms = 256;
 /// The sizes of tiles whose left operand is a register: with its V + 1 operands it fills the registers.
 inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = register_bytes == 64 ? 6 : 3;
 
+/// The tile of so many rows and columns whose operands are registers.
+template <class R>
+RegisterTile<R> lanes_tile(Index rows, Index columns) {
+  static constexpr auto tiles = []<Index... V>(std::integer_sequence<Index, V...>) {
+    return std::array{register_tiles<R, Left::lanes, V + 1, lane_rows>...};
+  }
+  (std::make_integer_sequence<Index, lane_columns>{});
+  return tiles[static_cast<std::size_t>(columns - 1)][static_cast<std::size_t>(rows - 1)];
+}
+
 /// y = W x for blocks along the lanes: term k of vector b is the register at x + b * pitch + k * x_stride, output e
 /// goes to y + b * pitch + e * y_stride.
 template <class R>
 void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_stride, VectorRows<R> y, Index y_stride,
                    Index batch, Index next) {
-  const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
+  for_row_tiles(w.outputs, lane_columns, [&](Index columns, Index e) {
     for (Index k = 0; k < w.terms; k += lane_terms) {
       const Index terms = std::min(lane_terms, w.terms - k);
-      for_row_tiles<lane_rows>(batch, [&]<Index J>(std::integral_constant<Index, J>, Index b) {
-        const TileOperand<R> left{x.data + b * x.pitch + k * x_stride, x_stride, x.pitch, 0,
-                                  x.far && e == 0 ? next : 0};
+      for_row_tiles(batch, lane_rows, [&](Index rows, Index b) {
         // The weights that come next are fetched while the first vectors are at work.
-        const TileOperand<R> right{w.data + k * w.term + e * w.output, w.term, w.output, 0, b == 0 ? V * w.output : 0};
-        const TileResult<R> sums{
-            y.data + b * y.pitch + e * y_stride, y.pitch, y_stride, 0, k == 0 && y.far, false, k > 0};
-        register_tile<R, Left::lanes, J, V>(terms, left, right, sums);
+        lanes_tile<R>(rows, columns)(
+            terms, {x.data + b * x.pitch + k * x_stride, x_stride, x.pitch, 0, x.far && e == 0 ? next : 0},
+            {w.data + k * w.term + e * w.output, w.term, w.output, 0, b == 0 ? columns * w.output : 0},
+            {y.data + b * y.pitch + e * y_stride, y.pitch, y_stride, 0, k == 0 && y.far, false, k > 0});
       });
     }
-  };
-  for_row_tiles<lane_columns>(w.outputs, columns);
+  });
 }
 
 /// y = W x for one block whose digits are neighbours: numbers of x, outputs along the lanes. The digits of the next
@@ -60,25 +67,27 @@ void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_strid
 template <class R>
 void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<R> y, Index batch, Index next) {
   constexpr Index lanes = Lanes<R>::count;
-  // Numbers that lie a multiple of 4 KiB apart share one set of the first-level cache, of 8 or 12 lines.
-  const Index most = x.pitch * static_cast<Index>(sizeof(R)) % 4096 == 0 ? 12 : 16;
   const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
+    constexpr Index largest = V == 4 ? 4 : tile_rows<R, V>;
     for (Index k = 0; k < w.terms; k += number_terms) {
       const Index terms = std::min(number_terms, w.terms - k);
-      for_row_tiles<V == 4 ? 4 : tile_rows<R, V>>(
-          batch,
-          [&]<Index J>(std::integral_constant<Index, J>, Index b) {
-            const TileOperand<R> left{x.data + b * x.pitch + k, 1, x.pitch, 0, e > 0 ? 0 : V == 4 ? J * x.pitch : next};
-            const TileOperand<R> right{w.data + k * w.term + e, w.term, lanes};
-            const TileResult<R> sums{y.data + b * y.pitch + e, y.pitch, lanes, 0, k == 0 && y.far, false, k > 0};
-            register_tile<R, Left::number, J, V>(terms, left, right, sums);
-          },
-          std::min<Index>(most, V == 4 ? 4 : tile_rows<R, V>));
+      for_row_tiles(batch, largest, [&](Index rows, Index b) {
+        register_tiles<R, Left::number, V, largest>[static_cast<std::size_t>(rows - 1)](
+            terms,
+            {x.data + b * x.pitch + k, 1, x.pitch, 0,
+             e > 0    ? 0
+             : V == 4 ? rows * x.pitch
+                      : next},
+            {w.data + k * w.term + e, w.term, lanes},
+            {y.data + b * y.pitch + e, y.pitch, lanes, 0, k == 0 && y.far, false, k > 0});
+      });
     }
   };
   Index e = 0;
-  if (register_bytes == 64 && w.terms <= lane_terms)
-    for (; e + 4 * lanes <= w.outputs; e += 4 * lanes) columns(std::integral_constant<Index, 4>{}, e);
+  if constexpr (register_bytes == 64) {
+    for (; w.terms <= lane_terms && e + 4 * lanes <= w.outputs; e += 4 * lanes)
+      columns(std::integral_constant<Index, 4>{}, e);
+  }
   for (; e + 2 * lanes <= w.outputs; e += 2 * lanes) columns(std::integral_constant<Index, 2>{}, e);
   if (e < w.outputs) columns(std::integral_constant<Index, 1>{}, e);
 }

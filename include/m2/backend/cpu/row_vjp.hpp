@@ -47,9 +47,11 @@ void rows_gradient(const FactorShape& f, VectorRows<const R> x, VectorRows<const
     const R* const gradient = g.data + o * f.out * f.inner;
     if (f.inner == 1) {
       const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
-        for_row_tiles<tile_rows<R, V>>(f.out, [&]<Index J>(std::integral_constant<Index, J>, Index e) {
-          register_tile<R, Left::number, J, V>(batch, {gradient + e, g.pitch, 1}, {from + d, x.pitch, lanes},
-                                               {sums + (o * f.out + e) * f.in + d, f.in, lanes, 0, false, false, true});
+        constexpr Index largest = tile_rows<R, V>;
+        for_row_tiles(f.out, largest, [&](Index rows, Index e) {
+          register_tiles<R, Left::number, V, largest>[static_cast<std::size_t>(rows - 1)](
+              batch, {gradient + e, g.pitch, 1}, {from + d, x.pitch, lanes},
+              {sums + (o * f.out + e) * f.in + d, f.in, lanes, 0, false, false, true});
         });
       };
       Index d = 0;
@@ -58,9 +60,9 @@ void rows_gradient(const FactorShape& f, VectorRows<const R> x, VectorRows<const
       continue;
     }
     for (Index i = 0; i < f.inner; i += lanes, sums += packed_group<R>(f))
-      for_row_tiles<lane_columns>(f.in, [&]<Index V>(std::integral_constant<Index, V>, Index d) {
-        for_row_tiles<lane_rows>(f.out, [&]<Index J>(std::integral_constant<Index, J>, Index e) {
-          register_tile<R, Left::lanes, J, V>(
+      for_row_tiles(f.in, lane_columns, [&](Index columns, Index d) {
+        for_row_tiles(f.out, lane_rows, [&](Index rows, Index e) {
+          lanes_tile<R>(rows, columns)(
               batch, {gradient + e * f.inner + i, g.pitch, f.inner}, {from + d * f.inner + i, x.pitch, f.inner},
               {sums + e * packed_pitch<R>(f) + d * lanes, packed_pitch<R>(f), lanes, 0, false, false, true});
         });
