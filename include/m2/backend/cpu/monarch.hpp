@@ -74,13 +74,6 @@ bool direct(Vectors<T> vectors, Index batch, bool whole) {
   return false;
 }
 
-/// Results that bypass the caches: more than will stay there, in whole registers.
-template <class T>
-bool streams(Vectors<T> y, Index features, Index batch) {
-  return features * batch * static_cast<Index>(sizeof(T)) >= Index{1} << 23 &&
-         reinterpret_cast<std::uintptr_t>(y.data) % register_bytes == 0 && y.feature_stride % Lanes<T>::count == 0;
-}
-
 /// A tile of `width` vectors in a buffer. Features lie an odd number of registers apart, to use all cache sets.
 template <class T>
 VectorTile<RealOf<T>> tile_in(RealOf<T>* buffer, Index width) {
@@ -211,12 +204,13 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, Vectors<const T> x, Vector
   if constexpr (Scalar<T>) {
     if (rows_apply(call, x.feature_stride, y.feature_stride)) {
       const T* packed = call.packed;
-      if (packed == nullptr && packing_pays(call)) {
+      if (packed == nullptr && packing_pays(call) && rows_pay(call)) {
         T* memory = thread_scratch<PackedScratch, T>(packed_size<T>(call.factors));
         pack_weights(call, memory);
         packed = memory;
       }
-      if (packed != nullptr) return multiply_rows<T>(call, packed, {x.data, x.batch_stride}, {y.data, y.batch_stride});
+      if (packed != nullptr && rows_pay(call))
+        return multiply_rows<T>(call, packed, {x.data, x.batch_stride}, {y.data, y.batch_stride});
     }
     if (call.batch <= Lanes<T>::count / 4) return multiply_few(call, x, y);
   }
@@ -224,7 +218,7 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, Vectors<const T> x, Vector
   const Index tile = tile_size<S>(call.widest, call.batch, threads), tiles = (call.batch + tile - 1) / tile;
   const bool far = call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > Index{1} << 20;
   bool streamed = false;
-  if constexpr (Scalar<T>) streamed = streams(y, call.out_features, call.batch);
+  if constexpr (Scalar<T>) streamed = streams(y.data, y.feature_stride, call.out_features * call.batch);
   with_sum_weights(call, [&](std::span<const S* const> weights) {
     parallel_parts(tiles, tiles >= threads ? threads : 1, [&](Index t) {
       const Index begin = t * tile;

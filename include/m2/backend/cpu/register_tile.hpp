@@ -105,7 +105,7 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   }
   R* at = to;
   hide_origin(at);
-  if constexpr (Kind == Left::number && V >= 4 && planes == 1) {
+  if constexpr ((Kind == Left::lanes || V >= 4) && planes == 1) {
     if (result.streamed) {
       M2_UNROLL
       for (Index j = 0; j < J; ++j, at += to_row) M2_UNROLL

@@ -24,6 +24,15 @@ bool packing_pays(const MonarchCall<T>& call) {
   return call.batch * (call.in_features + call.out_features) > weights;
 }
 
+/// True if the kernels for contiguous features beat those that transpose. They do not where weights of blocks along the
+/// lanes outgrow the first-level cache, unless the vectors are so few that reading the weights is the limit.
+template <class T>
+bool rows_pay(const MonarchCall<T>& call) {
+  return call.batch < Lanes<T>::count || std::ranges::all_of(call.factors, [](const FactorShape& f) {
+           return f.inner == 1 || std::max(f.in, f.out) <= lane_terms;
+         });
+}
+
 /// Numbers in the packed form of all factors.
 template <class R>
 Index packed_size(std::span<const FactorShape> factors) {
@@ -84,6 +93,7 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
     rows_product<T>(call.factors[f], packed + packed_size<T>(call.factors.first(f)), from, result(pass), batch, part,
                     threads);
   });
+  if (y.streamed) finish_streams();
   for (Index b = 0; cut && b < batch; ++b)
     std::copy_n(result(passes - 1).data + b * pitch, call.out_features, y.data + b * y.pitch);
 }
@@ -101,12 +111,13 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const
   const bool share_blocks = call.batch < 16 * most;
   const int threads = products > (share_blocks ? shared_products : parallel_products) ? most : 1;
   const bool far = call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > Index{1} << 20;
+  const bool streamed = streams(y.data, y.pitch, call.batch * call.out_features);
   Index tiles = (call.batch + row_tile_size<T>(call.widest) - 1) / row_tile_size<T>(call.widest);
   if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
   parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
     const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
     multiply_row_tile<T>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
-                         {y.data + begin * y.pitch, y.pitch, far}, end - begin, share_blocks ? threads : 1);
+                         {y.data + begin * y.pitch, y.pitch, far, streamed}, end - begin, share_blocks ? threads : 1);
   });
 }
 

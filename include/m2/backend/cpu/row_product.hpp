@@ -11,12 +11,13 @@
 /// lanes are neighbouring blocks, and registers of the vector meet registers of weights.
 namespace m2::detail {
 
-/// Vectors one after the other, features contiguous; `far` if they are not in the second-level cache.
+/// Vectors one after the other, features contiguous; `far` if they are not in the second-level cache,
+/// `streamed` if they need not be in any when they are written.
 template <class R>
 struct VectorRows {
   R* data;
   Index pitch;
-  bool far = false;
+  bool far = false, streamed = false;
 };
 
 /// From one vector of a tile to the next: an odd number of registers, to use all cache sets.
@@ -56,7 +57,8 @@ void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_strid
         lanes_tile<R>(rows, columns)(
             terms, {x.data + b * x.pitch + k * x_stride, x_stride, x.pitch, 0, x.far && e == 0 ? next : 0},
             {w.data + k * w.term + e * w.output, w.term, w.output, 0, b == 0 ? columns * w.output : 0},
-            {y.data + b * y.pitch + e * y_stride, y.pitch, y_stride, 0, k == 0 && y.far, false, k > 0});
+            {y.data + b * y.pitch + e * y_stride, y.pitch, y_stride, 0, k == 0 && y.far,
+             y.streamed && w.terms <= lane_terms, k > 0});
       });
     }
   });
@@ -79,7 +81,8 @@ void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<
              : V == 4 ? rows * x.pitch
                       : next},
             {w.data + k * w.term + e, w.term, lanes},
-            {y.data + b * y.pitch + e, y.pitch, lanes, 0, k == 0 && y.far, false, k > 0});
+            {y.data + b * y.pitch + e, y.pitch, lanes, 0, k == 0 && y.far,
+             V == 4 && y.streamed && w.terms <= number_terms, k > 0});
       });
     }
   };
@@ -101,7 +104,7 @@ void rows_product(const FactorShape& f, const R* packed, VectorRows<const R> x, 
   if (f.inner == 1) {
     for (Index o = f.outer * part / parts; o < f.outer * (part + 1) / parts; ++o)
       numbers_product<R>({packed + o * f.in * f.out, f.in, f.out, f.out, 1}, {x.data + o * f.in, x.pitch},
-                         {y.data + o * f.out, y.pitch, y.far}, batch, o + 1 < f.outer ? f.in : 0);
+                         {y.data + o * f.out, y.pitch, y.far, y.streamed}, batch, o + 1 < f.outer ? f.in : 0);
     return;
   }
   const Index groups = f.inner / lanes, all = f.outer * groups;
@@ -110,7 +113,7 @@ void rows_product(const FactorShape& f, const R* packed, VectorRows<const R> x, 
     const Index next = i + lanes < f.inner ? lanes : o + 1 < f.outer ? f.in * f.inner - i : 0;
     lanes_product<R>({packed + g * packed_group<R>(f), f.in, f.out, lanes, packed_pitch<R>(f)},
                      {x.data + o * f.in * f.inner + i, x.pitch, x.far}, f.inner,
-                     {y.data + o * f.out * f.inner + i, y.pitch, y.far}, f.inner, batch, next);
+                     {y.data + o * f.out * f.inner + i, y.pitch, y.far, y.streamed}, f.inner, batch, next);
   }
 }
 

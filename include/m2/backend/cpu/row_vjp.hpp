@@ -27,13 +27,13 @@ void rows_transposed_product(const FactorShape& f, const R* weights, VectorRows<
   for (Index o = 0; o < f.outer; ++o) {
     if (f.inner == 1) {
       numbers_product<R>({weights + o * f.in * f.out, f.out, f.in, f.in, 1}, {g.data + o * f.out, g.pitch},
-                         {dx.data + o * f.in, dx.pitch, dx.far}, batch, o + 1 < f.outer ? f.out : 0);
+                         {dx.data + o * f.in, dx.pitch, dx.far, dx.streamed}, batch, o + 1 < f.outer ? f.out : 0);
       continue;
     }
     for (Index i = 0; i < groups; ++i)
       lanes_product<R>({weights + (o * groups + i) * packed_group<R>(f), f.out, f.in, packed_pitch<R>(f), lanes},
                        {g.data + o * f.out * f.inner + i * lanes, g.pitch}, f.inner,
-                       {dx.data + o * f.in * f.inner + i * lanes, dx.pitch, dx.far}, f.inner, batch, 0);
+                       {dx.data + o * f.in * f.inner + i * lanes, dx.pitch, dx.far, dx.streamed}, f.inner, batch, 0);
   }
 }
 
@@ -121,6 +121,7 @@ void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRo
     gradient = {to.data, to.pitch};
     std::swap(next, other);
   }
+  if (dx.streamed) finish_streams();
   for (Index b = 0; cut && b < batch; ++b)
     std::copy_n(gradient.data + b * pitch, call.in_features, dx.data + b * dx.pitch);
 }
@@ -154,6 +155,7 @@ void multiply_vjp_rows(const MonarchCall<R>& call, VectorRows<const R> x, Vector
                        std::span<R* const> dweights) {
   const Index total = packed_size<R>(call.factors), parts = call.batch >= 32 ? available_threads() : 1;
   const bool far = call.batch * call.widest * static_cast<Index>(sizeof(R)) > Index{1} << 21;
+  const bool streamed = streams(dx.data, dx.pitch, call.batch * call.in_features);
   R* const packed = thread_scratch<RowWeightScratch, R>(total * (parts + 1));
   R* const sums = packed + total;
   pack_weights(call, packed);
@@ -166,8 +168,8 @@ void multiply_vjp_rows(const MonarchCall<R>& call, VectorRows<const R> x, Vector
     for (Index t = 0; t < tiles; ++t) {
       const Index from = begin + (end - begin) * t / tiles, to = begin + (end - begin) * (t + 1) / tiles;
       multiply_vjp_row_tile<R>(call, packed, {x.data + from * x.pitch, x.pitch, far},
-                               {dy.data + from * dy.pitch, dy.pitch, far}, {dx.data + from * dx.pitch, dx.pitch, far},
-                               own, to - from);
+                               {dy.data + from * dy.pitch, dy.pitch, far},
+                               {dx.data + from * dx.pitch, dx.pitch, far, streamed}, own, to - from);
     }
   });
   accumulate_row_gradients<R>(call.factors, sums, parts, dweights);
