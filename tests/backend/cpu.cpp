@@ -251,3 +251,28 @@ TEST_CASE("What a part of parallel work throws reaches the caller", "[backend]")
         {"part 2 failed"});
   }
 }
+
+TEST_CASE("Steps of one team follow one another, and what a part throws reaches the caller", "[cpu]") {
+  constexpr Index steps = 50;
+  for (const int threads : {1, 2, 3}) {
+    INFO(threads << " threads");
+    // Every part adds what all parts of the step before have made.
+    std::vector<std::vector<long>> made(steps, std::vector<long>(static_cast<std::size_t>(threads), 1));
+    m2::detail::parallel_steps(steps, threads, [&](Index step, Index part) {
+      if (step == 0) return;
+      long sum = 0;
+      for (const long value : made[static_cast<std::size_t>(step - 1)]) sum += value;
+      made[static_cast<std::size_t>(step)][static_cast<std::size_t>(part)] = sum % 1009;
+    });
+    long expected = 1;
+    for (Index step = 1; step < steps; ++step) expected = expected * threads % 1009;
+    for (const long value : made.back()) REQUIRE(value == expected);
+    require_error(
+        [&] {
+          m2::detail::parallel_steps(3, threads, [&](Index step, Index part) {
+            M2_REQUIRE(step != 1 || part + 1 != threads, "part ", part, " of step ", step, " failed");
+          });
+        },
+        {"of step 1 failed"});
+  }
+}
