@@ -111,7 +111,7 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const
   const bool share_blocks = call.batch < 16 * most;
   const int threads = products > (share_blocks ? shared_products : parallel_products) ? most : 1;
   const bool far = call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > Index{1} << 20;
-  const bool streamed = streams(y.data, y.pitch, call.batch * call.out_features);
+  const bool streamed = !share_blocks && streams(y.data, y.pitch, call.batch * call.out_features);
   Index tiles = (call.batch + row_tile_size<T>(call.widest) - 1) / row_tile_size<T>(call.widest);
   if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
   parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {

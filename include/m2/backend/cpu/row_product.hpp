@@ -75,14 +75,9 @@ void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<
       const Index terms = std::min(number_terms, w.terms - k);
       for_row_tiles(batch, largest, [&](Index rows, Index b) {
         register_tiles<R, Left::number, V, largest>[static_cast<std::size_t>(rows - 1)](
-            terms,
-            {x.data + b * x.pitch + k, 1, x.pitch, 0,
-             e > 0    ? 0
-             : V == 4 ? rows * x.pitch
-                      : next},
+            terms, {x.data + b * x.pitch + k, 1, x.pitch, 0, e > 0 ? 0 : (V == 4 ? rows * x.pitch : next)},
             {w.data + k * w.term + e, w.term, lanes},
-            {y.data + b * y.pitch + e, y.pitch, lanes, 0, k == 0 && y.far,
-             V == 4 && y.streamed && w.terms <= number_terms, k > 0});
+            {y.data + b * y.pitch + e, y.pitch, lanes, 0, k == 0 && y.far, V == 4 && y.streamed, k > 0});
       });
     }
   };
