@@ -140,6 +140,7 @@ inline constexpr auto register_tiles = tiles_of_rows<T, Kind, V>(std::make_integ
 /// but for one row.
 template <class F>
 M2_INLINE void for_row_tiles(Index rows, Index largest, F&& f) {
+  if (rows == 0) return;
   const Index tiles = (rows + largest - 1) / largest, least = rows / tiles, larger = rows - least * tiles;
   for (Index t = 0, row = 0; t < tiles; ++t) {
     const Index size = least + (t < larger ? 1 : 0);
