@@ -174,7 +174,7 @@ void cpu_monarch_multiply_vjp(const MonarchCall<T>& call, Vectors<const T> x, Ve
   if (call.batch == 0) return;
   if constexpr (Scalar<T>) {
     const bool rows = x.feature_stride == 1 && dy.feature_stride == 1 && dx.feature_stride == 1;
-    if (rows && row_vjp_applies<T>(call.factors) && packing_pays(call))
+    if (rows && row_vjp_applies<T>(call.factors) && row_vjp_pays(call))
       return multiply_vjp_rows<T>(call, {x.data, x.batch_stride}, {dy.data, dy.batch_stride},
                                   {dx.data, dx.batch_stride}, dweights);
   }

@@ -50,12 +50,14 @@ void pack_weights(const MonarchCall<T>& call, T* packed) {
   }
 }
 
-/// Vectors to a tile: the longest ones in half of a 1 MiB second-level cache, but enough of them that reading all
-/// weights once for a tile does not count.
+/// The limits of tiles: fewer vectors would have to share the reading of all weights, more gain nothing.
+inline constexpr Index least_row_tile = 32, most_row_tile = 96;
+
+/// Vectors to a tile: the longest ones in half of a 1 MiB second-level cache.
 template <class R>
 Index row_tile_size(Index widest) {
   const Index fitting = (Index{1} << 19) / (widest * static_cast<Index>(sizeof(R)));
-  return std::clamp<Index>(fitting, 32, 96);
+  return std::clamp(fitting, least_row_tile, most_row_tile);
 }
 
 /// Copies the vectors of a tile and pads them with zeros.

@@ -17,6 +17,14 @@ bool row_vjp_applies(std::span<const FactorShape> factors) {
       factors, [](const FactorShape& f) { return packable<R>(f) && (f.inner > 1 || f.in % Lanes<R>::count == 0); });
 }
 
+/// True if these kernels beat those that transpose: see rows_pay and packing_pays; and a tile of the least size has to
+/// fit the second-level cache.
+template <class R>
+bool row_vjp_pays(const MonarchCall<R>& call) {
+  return rows_pay(call) && packing_pays(call) &&
+         call.widest * least_row_tile * static_cast<Index>(sizeof(R)) <= Index{1} << 20;
+}
+
 /// dx = W^T g for one factor. `weights` are packed where blocks lie along the lanes, and as they are otherwise: the
 /// inputs of a block are contiguous then.
 template <class R>
@@ -75,7 +83,7 @@ void rows_gradient(const FactorShape& f, VectorRows<const R> x, VectorRows<const
 template <class R>
 Index row_vjp_tile_size(Index widest) {
   const Index fitting = (Index{1} << 18) / (widest * static_cast<Index>(sizeof(R)));
-  return std::clamp<Index>(fitting, 32, 96);
+  return std::clamp(fitting, least_row_tile, most_row_tile);
 }
 
 struct RowVjpScratch;
