@@ -62,8 +62,8 @@ void pack_weights(const FactorShape& f, const R* weights, R* packed) {
   });
 }
 
-/// Adds packed gradients of blocks along the lanes, one array of `parts` after the other, to gradients
-/// (outer, inner, out, in). `row` has room for one register for each input.
+/// Adds the packed gradients of one group of blocks along the lanes to gradients (outer, inner, out, in). `row` has
+/// room for one register for each input.
 template <class R>
 void accumulate_packed(const FactorShape& f, Index group, const R* packed, R* gradients, R* row) {
   constexpr Index lanes = Lanes<R>::count;
