@@ -51,13 +51,17 @@ void check_vjp(const MonarchShape<Order>& shape, Index batch, Layout layout) {
 }  // namespace
 
 TEMPLATE_TEST_CASE("Monarch VJP over several tiles and threads", "[monarch]", float, double) {
-  using T = TestType;
-  for (const Layout layout : {Layout::features, Layout::batch, Layout::gaps}) {
-    for (const Index batch : {40, 700}) check_vjp<T>(MonarchShape<2>{16, 24}, batch, layout);
-    check_vjp<T>(MonarchShape<2>{32, 64}, 200, layout);  // packed blocks for every width of registers
-    check_vjp<T>(MonarchShape<3>{16, 16, 16}, 70, layout);
-    check_vjp<T>(MonarchShape<1>::block_diagonal(64, 160, 2), 130, layout);
-    check_vjp<T>(MonarchShape<2>({FactorShape{16, 32, 16, 1}, FactorShape{1, 16, 48, 16}}, 500, 700), 150, layout);
-    check_vjp<T>(MonarchShape<2>({FactorShape{1, 16, 80, 16}, FactorShape{80, 16, 32, 1}}), 300, layout);
+  for (const Layout layout : {Layout::features, Layout::batch, Layout::gaps})
+    for (const Index batch : {40, 200}) check_vjp<TestType>(MonarchShape<2>{16, 24}, batch, layout);
+}
+
+// Just enough vectors for the kernel that packs weights; the loop-only backend is slow.
+TEST_CASE("Monarch VJP by packed weights", "[monarch]") {
+  check_vjp<float>(MonarchShape<2>{32, 32}, 40, Layout::features);
+  check_vjp<float>(MonarchShape<3>{16, 16, 16}, 26, Layout::features);
+  for (const Layout layout : {Layout::features, Layout::gaps}) {
+    check_vjp<float>(MonarchShape<1>::block_diagonal(64, 160, 2), 70, layout);
+    check_vjp<float>(MonarchShape<2>({FactorShape{16, 32, 16, 1}, FactorShape{1, 16, 48, 16}}, 500, 700), 40, layout);
+    check_vjp<float>(MonarchShape<2>({FactorShape{1, 16, 80, 16}, FactorShape{80, 16, 32, 1}}), 24, layout);
   }
 }
