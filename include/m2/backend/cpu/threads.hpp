@@ -20,46 +20,20 @@ inline int available_threads() {
 #endif
 }
 
-/// Runs body(part) for part in [0, parts) on up to `threads` threads, each taking a fixed run of consecutive parts, so
-/// that results do not depend on timing. What a part throws is thrown again when all are done.
+/// Runs body(step, part) for every step, one after the other, and in each of them for part in [0, parts) on up to
+/// `threads` threads, each taking a fixed run of consecutive parts, so that results do not depend on timing. All steps
+/// are the work of one team, which waits between them: that is sooner done than to call it anew. Where a part throws,
+/// the others run all the same, on whatever it left, and what it threw is thrown again when all are done.
 template <class Body>
-void parallel_parts(Index parts, int threads, Body&& body) {
-  if (threads <= 1 || parts <= 1) {
-    for (Index part = 0; part < parts; ++part) body(part);
-    return;
-  }
-  const int team = static_cast<int>(std::min<Index>(threads, parts));
-  (void)team;  // without OpenMP
-  std::exception_ptr thrown;
+void run_team(Index steps, Index parts, int threads, Body&& body) {
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) num_threads(team)
-#endif
-  for (Index part = 0; part < parts; ++part) {
-    try {
-      body(part);
-    } catch (...) {
-#ifdef _OPENMP
-#pragma omp critical(m2_parallel_parts)
-#endif
-      if (!thrown) thrown = std::current_exception();
-    }
-  }
-  if (thrown) std::rethrow_exception(thrown);
-}
-
-/// Runs body(step, part) for every step, one after the other, and in each of them for part in [0, threads), at the same
-/// time. All steps are the work of one team, which waits between them: that is sooner done than to call it anew. Where
-/// a step throws, the others run all the same, on whatever it left.
-template <class Body>
-void parallel_steps(Index steps, int threads, Body&& body) {
-#ifdef _OPENMP
-  if (threads > 1) {
+  if (threads > 1 && parts > 1) {
     std::exception_ptr thrown;
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(static_cast <int>(std::min <Index>(threads, parts)))
     {
-      const int team = omp_get_num_threads();  // may be fewer than asked for
+      const Index thread = omp_get_thread_num(), team = omp_get_num_threads();  // may be fewer than asked for
       for (Index step = 0; step < steps; ++step) {
-        for (Index part = omp_get_thread_num(); part < threads; part += team) {
+        for (Index part = parts * thread / team; part < parts * (thread + 1) / team; ++part) {
           try {
             body(step, part);
           } catch (...) {
@@ -76,8 +50,21 @@ void parallel_steps(Index steps, int threads, Body&& body) {
     return;
   }
 #endif
+  (void)threads;  // without OpenMP
   for (Index step = 0; step < steps; ++step)
-    for (Index part = 0; part < threads; ++part) body(step, part);
+    for (Index part = 0; part < parts; ++part) body(step, part);
+}
+
+/// Runs body(part) for part in [0, parts) on up to `threads` threads: a team with one step.
+template <class Body>
+void parallel_parts(Index parts, int threads, Body&& body) {
+  run_team(1, parts, threads, [&](Index, Index part) { body(part); });
+}
+
+/// Runs body(step, part) for every step and one part for each thread.
+template <class Body>
+void parallel_steps(Index steps, int threads, Body&& body) {
+  run_team(steps, threads, threads, body);
 }
 
 }  // namespace m2::detail
