@@ -18,24 +18,6 @@ struct TileRows {
   Index stride[2];
 };
 
-template <bool Write>
-M2_INLINE void prefetch_line(const void* address) {
-#if defined(__GNUC__)
-  __builtin_prefetch(address, Write ? 1 : 0);
-#else
-  (void)address;
-#endif
-}
-
-/// The same into the second-level cache, for what is read later.
-M2_INLINE void prefetch_far(const void* address) {
-#if defined(__GNUC__)
-  __builtin_prefetch(address, 0, 2);
-#else
-  (void)address;
-#endif
-}
-
 /// What an absent input points at.
 template <class T>
 const T* zero_register() {
@@ -139,8 +121,8 @@ class CpuDftStages {
     template <int Digits, bool Write>
     M2_INLINE void prefetch() const {
       M2_UNROLL for (int j = 0; j < Digits; ++j) {
-        prefetch_line<Write>(real(j));
-        prefetch_line<Write>(imaginary(j));
+        Write ? prefetch_for_write(real(j)) : prefetch_line(real(j));
+        Write ? prefetch_for_write(imaginary(j)) : prefetch_line(imaginary(j));
       }
     }
   };

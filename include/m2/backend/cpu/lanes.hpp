@@ -17,6 +17,9 @@ inline constexpr Index register_bytes = 32;
 inline constexpr Index register_bytes = 16;
 #endif
 
+/// Bytes of the second-level cache that the tiles of kernels share.
+inline constexpr Index second_level_cache = Index{1} << 20;
+
 /// One SIMD register of T: elementwise arithmetic, and products with a scalar. GCC's and Clang's vector extension where
 /// there is one, a plain array otherwise.
 template <class T>
@@ -182,6 +185,13 @@ M2_INLINE void prefetch_line([[maybe_unused]] const void* address) {
 M2_INLINE void prefetch_for_write([[maybe_unused]] const void* address) {
 #if defined(__GNUC__)
   __builtin_prefetch(address, 1);
+#endif
+}
+
+/// The same into the second-level cache, for what is read later.
+M2_INLINE void prefetch_far([[maybe_unused]] const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address, 0, 2);
 #endif
 }
 
