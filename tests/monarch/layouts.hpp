@@ -34,14 +34,20 @@ class Vectors {
   Strided<T, 2, B> data_;
 };
 
+/// How many products an element of M x sums: the digits that the factors sum over.
+template <int Order>
+Index terms_of(const MonarchShape<Order>& shape) {
+  Index terms = 1;
+  for (const FactorShape& f : shape.factors()) terms *= f.in;
+  return terms;
+}
+
 /// Requires y(b, :) = M x(b, :) for every vector by the oracle.
 template <class T, int Order, class W, class B>
 void require_product(const MonarchView<Order, W, B>& m, View<T, 2, B> x, View<T, 2, B> y) {
-  Index terms = 1;
-  for (const FactorShape& f : m.shape.factors()) terms *= f.in;
   for (Index b = 0; b < x.extent(0); ++b) {
     const auto expected = as_doubles(oracle_multiply(m, to_wide(x.select(0, b))));
-    require_close(to_host(y.select(0, b)), expected, tolerance<T>(terms, 1 + largest(expected)));
+    require_close(to_host(y.select(0, b)), expected, tolerance<T>(terms_of(m.shape), 1 + largest(expected)));
   }
 }
 

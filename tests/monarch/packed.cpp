@@ -49,12 +49,10 @@ void check_rows(const MonarchShape<Order>& shape, std::initializer_list<Index> b
     copy(be, x.view(), columns.view());
     monarch_multiply(be, m.view(), columns.view(), expected.view());
     const std::vector<double> right = to_host(expected.view());
-    Index terms = 1;
-    for (const FactorShape& f : shape.factors()) terms *= f.in;
     const auto check = [&](const auto& matrix) {
       fill(be, 7, y.view());
       monarch_multiply(be, matrix, x.view(), y.view());
-      require_close(to_host(y.view()), right, tolerance<T>(terms, 1 + largest(right)));
+      require_close(to_host(y.view()), right, tolerance<T>(terms_of(shape), 1 + largest(right)));
       y.require_gaps();
     };
     for (const int threads : {1, 2})
@@ -116,24 +114,22 @@ TEMPLATE_TEST_CASE("A packed Monarch matrix is a snapshot until new weights are 
     const auto before = m.clone();
     PackedMonarch<2, T, B> packed = m.packed();
     fill_normal(m.weights(), rng);
-    for (const Layout layout : every_layout) {
-      Vectors<T, B> x(be, 2, m.cols(), layout), y(be, 2, m.rows(), layout);
-      fill_normal(x.view(), rng);
-      packed.multiply(be, x.view(), y.view());
-      require_product<T>(before.view(), x.view(), y.view());
-    }
+    const auto require_multiplies_as = [&](const Monarch<2, T, B>& right) {
+      for (const Layout layout : every_layout) {
+        Vectors<T, B> x(be, 2, m.cols(), layout), y(be, 2, m.rows(), layout);
+        fill_normal(x.view(), rng);
+        packed.multiply(be, x.view(), y.view());
+        require_product<T>(right.view(), x.view(), y.view());
+      }
+    };
+    require_multiplies_as(before);
     const T* weights = packed.view().factors[0];
     const T* order = packed.packed().data();
     packed.assign(be, m.view());
     CHECK(packed.view().factors[0] == weights);  // in the memory that it has
     CHECK(packed.packed().data() == order);
     CHECK(to_host(packed.view().factor(1)) == to_host(m.factor(1)));
-    for (const Layout layout : every_layout) {
-      Vectors<T, B> x(be, 2, m.cols(), layout), y(be, 2, m.rows(), layout);
-      fill_normal(x.view(), rng);
-      packed.multiply(be, x.view(), y.view());
-      require_product<T>(m.view(), x.view(), y.view());
-    }
+    require_multiplies_as(m);
   }
 }
 
