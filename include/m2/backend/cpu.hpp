@@ -94,7 +94,7 @@ class Cpu {
   template <Element T>
   Index packed_size(const detail::MonarchCall<T>& call) const {
     if constexpr (Scalar<T>) {
-      if (detail::rows_apply(call, 1, 1)) return detail::packed_size<T>(call.factors);
+      if (detail::packable<T>(call.factors)) return detail::packed_size<T>(call.factors);
     }
     return 0;
   }

@@ -39,6 +39,11 @@ struct MonarchCall {
   const T* packed =
       nullptr;  ///< the weights of all factors in the order of the backend's kernels, if it was given them
 
+  Index weight_count() const {
+    Index count = 0;
+    for (const FactorShape& f : factors) count += f.weight_count();
+    return count;
+  }
   Index padded_in() const { return factors.front().in_size(); }
   Index padded_out() const { return factors.back().out_size(); }
 };

@@ -36,6 +36,32 @@ template <class T, Index V = tile_columns>
 inline constexpr Index tile_rows = std::min<Index>((register_bytes == 64 ? 24 : 12) / planes_of<T> / V,
                                                    V == 1 ? 8 : 12);
 
+/// The tile of so many rows, and V registers, whose left operand is a number.
+template <class T, Index V>
+RegisterTile<T> number_tile(Index rows) {
+  return register_tiles<T, Left::number, V, tile_rows<T, V>>[static_cast<std::size_t>(rows - 1)];
+}
+
+/// sums(e, d) += sum over k of left(k, e) right(k, d) for `rows` numbers e and `columns` numbers d, whole registers of
+/// them, side by side: the gradient of the weights of a block.
+template <class T>
+void accumulate_products(Index rows, Index columns, Index terms, const TileOperand<T>& left,
+                         const TileOperand<T>& right, const TileResult<RealOf<T>>& sums) {
+  constexpr Index lanes = Lanes<T>::count;
+  const auto panel = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
+    constexpr Index largest = tile_rows<T, V>;
+    for_row_tiles(rows, largest, [&](Index size, Index e) {
+      number_tile<T, V>(size)(terms, {left.data + e * left.row, left.step, left.row, left.plane},
+                              {right.data + d, right.step, lanes, right.plane},
+                              {sums.data + e * sums.row + d, sums.row, lanes, sums.plane, false, false, true});
+    });
+  };
+  constexpr Index side = tile_columns;
+  Index d = 0;
+  for (; d + side * lanes <= columns; d += side * lanes) panel(std::integral_constant<Index, side>{}, d);
+  if (d < columns) panel(std::integral_constant<Index, 1>{}, d);
+}
+
 /// The registers of the batch side by side in a tile of the multiply, where there are as many.
 template <class T>
 inline constexpr Index batch_columns = register_bytes == 64 ? 4 / planes_of<T> : tile_columns;
@@ -55,7 +81,7 @@ M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const 
   const Index row_stride = w.row_stride * planes;
   constexpr Index largest = tile_rows<T, V>;
   for_row_tiles(w.rows, largest, [&](Index rows, Index row) {
-    register_tiles<T, Left::number, V, largest>[static_cast<std::size_t>(rows - 1)](
+    number_tile<T, V>(rows)(
         w.columns,
         {numbers + row * row_stride, w.column_stride * planes, row_stride, 1, next.weights ? rows * row_stride : 0},
         {x.data, x.stride, lanes, x.plane, row == 0 ? next.vectors : 0},

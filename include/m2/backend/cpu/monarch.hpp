@@ -22,25 +22,24 @@ BlockVectors<R> block_of(VectorTile<R> tile, Index o, Index i, Index digits, Ind
   return {tile.feature(o * digits * inner + i), tile.distance(inner), tile.plane, tile.far, tile.streamed};
 }
 
-/// y = W x for every block of a factor; with Transposed, y = W^T x, so that in and out change places. Blocks are shared
-/// among threads unless the caller's tile already belongs to one of them.
-template <bool Transposed, class T, class R = RealOf<T>>
+/// y = W x for every block of a factor. Blocks are shared among threads unless the caller's tile already belongs to one
+/// of them.
+template <class T, class R = RealOf<T>>
 void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x, VectorTile<R> y, Index width) {
-  const Index in = Transposed ? f.out : f.in, out = Transposed ? f.in : f.out, size = in * out;
   const int threads = width * f.weight_count() > parallel_products ? available_threads() : 1;
   // Small blocks are done in a few hundred cycles: no division for each of them.
-  const Index x_outer = x.distance(in * f.inner), y_outer = y.distance(out * f.inner);
-  const BlockVectors<const R> from = block_of(x, 0, 0, in, f.inner);
-  const BlockVectors<R> to = block_of(y, 0, 0, out, f.inner);
+  const Index x_outer = x.distance(f.in * f.inner), y_outer = y.distance(f.out * f.inner);
+  const BlockVectors<const R> from = block_of(x, 0, 0, f.in, f.inner);
+  const BlockVectors<R> to = block_of(y, 0, 0, f.out, f.inner);
   parallel_parts(threads, threads, [&](Index part) {
     const Index begin = f.blocks() * part / threads, end = f.blocks() * (part + 1) / threads;
     Index o = begin / f.inner, i = begin % f.inner;
     for (Index block = begin; block < end; ++block) {
-      const BlockWeights<T> matrix{weights + block * size, out, in, Transposed ? 1 : f.in, Transposed ? f.in : 1};
+      const BlockWeights<T> matrix{weights + block * f.in * f.out, f.out, f.in, f.in, 1};
       const Index x_at = o * x_outer + i * x.stride, y_at = o * y_outer + i * y.stride;
       if (++i == f.inner) i = 0, ++o;
       const Index next = block + 1 < end ? o * x_outer + i * x.stride - x_at : 0;
-      block_product(matrix, from.at(x_at), to.at(y_at), width, {!Transposed && next != 0, next});
+      block_product(matrix, from.at(x_at), to.at(y_at), width, {next != 0, next});
     }
   });
 }
@@ -52,13 +51,13 @@ Index padded_batch(Index batch) {
   return (batch + lanes - 1) / lanes * lanes;
 }
 
-/// Vectors to a tile: one buffer of the widest vector in half of a 1 MiB second-level cache, but at least four
+/// Vectors to a tile: one buffer of the widest vector in half of the second-level cache, but at least four
 /// registers, since a tile reads all weights. Tiles are equal, in whole pairs of registers, and every thread has as
 /// many.
 template <class T>
 Index tile_size(Index widest, Index batch, int threads) {
   constexpr Index pair = 2 * Lanes<T>::count, bytes = static_cast<Index>(sizeof(RealOf<T>)) * planes_of<T>;
-  const Index fitting = (Index{1} << 19) / (widest * bytes) / pair * pair;
+  const Index fitting = second_level_cache / 2 / (widest * bytes) / pair * pair;
   const Index largest = std::clamp<Index>(fitting, 2 * pair, 16 * pair);
   Index tiles = (batch + largest - 1) / largest;
   if (batch >= threads * pair) tiles = (tiles + threads - 1) / threads * threads;
@@ -121,7 +120,7 @@ void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights
     if constexpr (Scalar<T>) {
       if (f + 1 == count && write_in_place) to = {y.data, y.feature_stride, 0, 1, 0, far, streamed};
     }
-    apply_factor<false, S>(call.factors[f], weights[f], from, to, width);
+    apply_factor<S>(call.factors[f], weights[f], from, to, width);
     from = to;
     std::swap(next, other);
   }
@@ -181,9 +180,7 @@ struct WeightScratch;
 template <class T, class F>
 void with_sum_weights(const MonarchCall<T>& call, F&& f) {
   if constexpr (SixteenBit<T>) {
-    Index total = 0;
-    for (const FactorShape& shape : call.factors) total += shape.weight_count();
-    float* converted = thread_scratch<WeightScratch, float>(total);
+    float* converted = thread_scratch<WeightScratch, float>(call.weight_count());
     const float** weights = thread_scratch<WeightScratch, const float*>(static_cast<Index>(call.factors.size()));
     for (std::size_t a = 0; a < call.factors.size(); ++a) {
       weights[a] = converted;
@@ -202,7 +199,7 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, Vectors<const T> x, Vector
   using S = SumOf<T>;
   if (call.batch == 0) return;
   if constexpr (Scalar<T>) {
-    if (rows_apply(call, x.feature_stride, y.feature_stride) && rows_pay(call)) {
+    if (x.feature_stride == 1 && y.feature_stride == 1 && packable<T>(call.factors) && rows_pay(call)) {
       const T* packed = call.packed;
       if (packed == nullptr && packing_pays(call)) {
         T* memory = thread_scratch<PackedScratch, T>(packed_size<T>(call.factors));
@@ -215,7 +212,7 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, Vectors<const T> x, Vector
   }
   const int threads = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;
   const Index tile = tile_size<S>(call.widest, call.batch, threads), tiles = (call.batch + tile - 1) / tile;
-  const bool far = call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > Index{1} << 20;
+  const bool far = vectors_are_far(call);
   bool streamed = false;
   if constexpr (Scalar<T>) streamed = streams(y.data, y.feature_stride, call.out_features * call.batch);
   with_sum_weights(call, [&](std::span<const S* const> weights) {

@@ -82,29 +82,11 @@ class PartialGradients {
   R* own_ = nullptr;
 };
 
-/// dW += g x^T for one block: g has its vectors contiguous, `turned` is x with its digits contiguous, `pitch` of them.
-template <class T, class R = RealOf<T>>
-void accumulate_block_gradient(Index out, BlockVectors<const R> g, const R* turned, Index width, GradientSums<R> sums) {
-  constexpr Index lanes = Lanes<T>::count, planes = planes_of<T>;
-  const Index row = planes * sums.pitch;
-  const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
-    constexpr Index largest = tile_rows<T, V>;
-    for_row_tiles(out, largest, [&](Index rows, Index e) {
-      register_tiles<T, Left::number, V, largest>[static_cast<std::size_t>(rows - 1)](
-          width, {g.data + e * g.stride, 1, g.stride, g.plane}, {turned + d, row, lanes, sums.pitch},
-          {sums.data + e * row + d, row, lanes, sums.pitch, false, false, true});
-    });
-  };
-  constexpr Index side = tile_columns;
-  Index d = 0;
-  for (; d + side * lanes <= sums.pitch; d += side * lanes) columns(std::integral_constant<Index, side>{}, d);
-  if (d < sums.pitch) columns(std::integral_constant<Index, 1>{}, d);
-}
-
 struct TurnedScratch;
 
 /// One factor, all its blocks: dx = W^T g, and dW += g x^T. The vectors of g are brought together first: both products
-/// read them several times, and in the tile they may lie a power of two apart.
+/// read them several times, and in the tile they may lie a power of two apart. x is turned, so that its digits are
+/// contiguous.
 template <class T, class R = RealOf<T>>
 void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, VectorTile<const R> g, VectorTile<R> dx,
                 GradientSums<R> sums, Index width) {
@@ -127,7 +109,9 @@ void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, V
                       gathered + (e * planes + p) * plane);
       }
       const BlockVectors<const R> both{gathered, planes * plane, plane};
-      accumulate_block_gradient<T>(f.out, both, turned, width, {sums.data + block * f.out * turned_row, sums.pitch});
+      accumulate_products<T>(f.out, sums.pitch, width, {both.data, 1, both.stride, plane},
+                             {turned, turned_row, 0, sums.pitch},
+                             {sums.data + block * f.out * turned_row, turned_row, 0, sums.pitch});
       const BlockWeights<T> transposed{weights + block * f.out * f.in, f.in, f.out, 1, f.in};
       block_product(transposed, both, block_of(dx, o, i, f.in, f.inner), width, {0, 0});
     }
@@ -147,7 +131,7 @@ void multiply_vjp_tile(const MonarchCall<T>& call, std::span<const S* const> wei
   };
   load_vectors<T, R>(x, input(0), call.in_features, call.padded_in(), batch, width);
   for (std::size_t f = 0; f + 1 < count; ++f)
-    apply_factor<false, S, R>(call.factors[f], weights[f], input(f), input(f + 1), width);
+    apply_factor<S, R>(call.factors[f], weights[f], input(f), input(f + 1), width);
   VectorTile<R> gradient = input(count), other = input(count + 1);
   load_vectors<T, R>(dy, gradient, call.out_features, call.padded_out(), batch, width);
   // Complex: conjugated gradients need no conjugated weights. conj(dx) = W^T conj(dy), conj(dW) = conj(dy) x^T.
@@ -174,7 +158,7 @@ void cpu_monarch_multiply_vjp(const MonarchCall<T>& call, Vectors<const T> x, Ve
   if (call.batch == 0) return;
   if constexpr (Scalar<T>) {
     const bool rows = x.feature_stride == 1 && dy.feature_stride == 1 && dx.feature_stride == 1;
-    if (rows && row_vjp_applies<T>(call.factors) && row_vjp_pays(call))
+    if (rows && transposes_packable<T>(call.factors) && row_vjp_pays(call))
       return multiply_vjp_rows<T>(call, {x.data, x.batch_stride}, {dy.data, dy.batch_stride},
                                   {dx.data, dx.batch_stride}, dweights);
   }

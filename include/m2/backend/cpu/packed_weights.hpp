@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <span>
+
 #include "m2/backend/cpu/threads.hpp"
 #include "m2/backend/cpu/transpose.hpp"
 #include "m2/core/factor_shape.hpp"
@@ -34,6 +37,18 @@ Index packed_size(const FactorShape& f) {
 template <class R>
 bool packable(const FactorShape& f) {
   return (f.inner == 1 ? f.out : f.inner) % Lanes<R>::count == 0;
+}
+
+/// The same of all factors of a matrix.
+template <class R>
+bool packable(std::span<const FactorShape> factors) {
+  return std::ranges::all_of(factors, [](const FactorShape& f) { return packable<R>(f); });
+}
+template <class R>
+Index packed_size(std::span<const FactorShape> factors) {
+  Index size = 0;
+  for (const FactorShape& f : factors) size += packed_size<R>(f);
+  return size;
 }
 
 /// Fewer multiply-adds than this, or as many moves, are not worth waking a thread for.

@@ -10,18 +10,10 @@
 /// stay in cache through all factors; the first factor reads the caller's vectors, the last one writes the caller's.
 namespace m2::detail {
 
-/// True if every factor can be packed and the vectors' features are contiguous.
-template <class T>
-bool rows_apply(const MonarchCall<T>& call, Index x_stride, Index y_stride) {
-  return x_stride == 1 && y_stride == 1 && std::ranges::all_of(call.factors, packable<T>);
-}
-
 /// True if packing, which moves all weights, moves less than transposing the vectors does.
 template <class T>
 bool packing_pays(const MonarchCall<T>& call) {
-  Index weights = 0;
-  for (const FactorShape& f : call.factors) weights += f.weight_count();
-  return call.batch * (call.in_features + call.out_features) > weights;
+  return call.batch * (call.in_features + call.out_features) > call.weight_count();
 }
 
 /// True if the kernels for contiguous features beat those that transpose. They do not where weights of blocks along the
@@ -33,14 +25,6 @@ bool rows_pay(const MonarchCall<T>& call) {
          });
 }
 
-/// Numbers in the packed form of all factors.
-template <class R>
-Index packed_size(std::span<const FactorShape> factors) {
-  Index size = 0;
-  for (const FactorShape& f : factors) size += packed_size<R>(f);
-  return size;
-}
-
 /// Packs all factors, one after the other.
 template <class T>
 void pack_weights(const MonarchCall<T>& call, T* packed) {
@@ -50,19 +34,25 @@ void pack_weights(const MonarchCall<T>& call, T* packed) {
   }
 }
 
+/// True if the caller's vectors are more than the second-level cache holds.
+template <class T>
+bool vectors_are_far(const MonarchCall<T>& call) {
+  return call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > second_level_cache;
+}
+
 /// The limits of tiles: fewer vectors would have to share the reading of all weights, more gain nothing.
 inline constexpr Index least_row_tile = 32, most_row_tile = 96;
 
-/// Vectors to a tile: the longest ones in half of a 1 MiB second-level cache.
+/// Vectors to a tile: the longest ones in half of the second-level cache.
 template <class R>
 Index row_tile_size(Index widest) {
-  const Index fitting = (Index{1} << 19) / (widest * static_cast<Index>(sizeof(R)));
+  const Index fitting = second_level_cache / 2 / (widest * static_cast<Index>(sizeof(R)));
   return std::clamp(fitting, least_row_tile, most_row_tile);
 }
 
-/// Copies the vectors of a tile and pads them with zeros.
+/// Copies vectors, with zeros behind them up to `padded` features.
 template <class R>
-void pad_rows(VectorRows<const R> from, Index features, VectorRows<R> to, Index padded, Index batch) {
+void copy_rows(VectorRows<const R> from, Index features, VectorRows<R> to, Index padded, Index batch) {
   for (Index b = 0; b < batch; ++b) {
     std::copy_n(from.data + b * from.pitch, features, to.data + b * to.pitch);
     std::fill(to.data + b * to.pitch + features, to.data + b * to.pitch + padded, R{0});
@@ -77,42 +67,38 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
                        int threads) {
   const Index pitch = row_pitch<T>(call.widest), count = static_cast<Index>(call.factors.size());
   T* buffer = thread_scratch<RowScratch, T>(2 * batch * pitch);
-  const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > Index{1} << 19;
+  const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > second_level_cache / 2;
   const VectorRows<T> between[] = {{buffer, pitch, far}, {buffer + batch * pitch, pitch, far}};
   const bool cut = call.out_features < call.padded_out();
   const Index pair = count > 2 && nested(call.factors[0], call.factors[1]) ? 1 : 0, passes = count - pair;
   const auto result = [&](Index pass) { return pass + 1 < passes || cut ? between[pass % 2] : y; };
   if (call.in_features < call.padded_in()) {
-    pad_rows(x, call.in_features, between[1], call.padded_in(), batch);
+    copy_rows(x, call.in_features, between[1], call.padded_in(), batch);
     x = {between[1].data, pitch};
   }
   parallel_steps(passes, threads, [&](Index pass, Index part) {
     if (pass == 0 && pair == 1)
       return rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
     const auto f = static_cast<std::size_t>(pass + pair);
-    const VectorRows<T> last = pass == 0 ? y : result(pass - 1);
-    const VectorRows<const T> from = pass == 0 ? x : VectorRows<const T>{last.data, last.pitch, last.far};
-    rows_product<T>(call.factors[f], packed + packed_size<T>(call.factors.first(f)), from, result(pass), batch, part,
-                    threads);
+    rows_product<false, T>(call.factors[f], packed + packed_size<T>(call.factors.first(f)),
+                           pass == 0 ? x : as_input(result(pass - 1)), result(pass), batch, part, threads);
   });
   if (y.streamed) finish_streams();
-  for (Index b = 0; cut && b < batch; ++b)
-    std::copy_n(result(passes - 1).data + b * pitch, call.out_features, y.data + b * y.pitch);
+  if (cut) copy_rows<T>(as_input(result(passes - 1)), call.out_features, y, call.out_features, batch);
 }
 
 /// Threads that share the blocks of a few vectors read what the others have just written, which pays later.
 inline constexpr Index shared_products = 4 * parallel_products;
 
-/// y = M x where rows_apply.
+/// y = M x where the factors are packable.
 template <class T>
 void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y) {
-  Index products = 0;
-  for (const FactorShape& f : call.factors) products += f.weight_count() * call.batch;
+  const Index products = call.weight_count() * call.batch;
   // A few vectors are not shared among threads, but the blocks: every thread reads only its own weights.
   const int most = available_threads();
   const bool share_blocks = call.batch < 16 * most;
   const int threads = products > (share_blocks ? shared_products : parallel_products) ? most : 1;
-  const bool far = call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > Index{1} << 20;
+  const bool far = vectors_are_far(call);
   const bool streamed = !share_blocks && streams(y.data, y.pitch, call.batch * call.out_features);
   Index tiles = (call.batch + row_tile_size<T>(call.widest) - 1) / row_tile_size<T>(call.widest);
   if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;

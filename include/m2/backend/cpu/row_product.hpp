@@ -20,6 +20,11 @@ struct VectorRows {
   bool far = false, streamed = false;
 };
 
+template <class R>
+VectorRows<const R> as_input(VectorRows<R> rows) {
+  return {rows.data, rows.pitch, rows.far};
+}
+
 /// From one vector of a tile to the next: an odd number of registers, to use all cache sets.
 template <class R>
 Index row_pitch(Index features) {
@@ -74,7 +79,7 @@ void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<
     for (Index k = 0; k < w.terms; k += number_terms) {
       const Index terms = std::min(number_terms, w.terms - k);
       for_row_tiles(batch, largest, [&](Index rows, Index b) {
-        register_tiles<R, Left::number, V, largest>[static_cast<std::size_t>(rows - 1)](
+        number_tile<R, V>(rows)(
             terms, {x.data + b * x.pitch + k, 1, x.pitch, 0, e > 0 ? 0 : (V == 4 ? rows * x.pitch : next)},
             {w.data + k * w.term + e, w.term, lanes},
             {y.data + b * y.pitch + e, y.pitch, lanes, 0, k == 0 && y.far, V == 4 && y.streamed, k > 0});
@@ -90,25 +95,31 @@ void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<
   if (e < w.outputs) columns(std::integral_constant<Index, 1>{}, e);
 }
 
-/// One factor. The part of its blocks, or groups of blocks, that `part` of `parts` stands for.
-template <class R>
-void rows_product(const FactorShape& f, const R* packed, VectorRows<const R> x, VectorRows<R> y, Index batch,
+/// y = W x for one factor, or with Transposed y = W^T x, so that in and out change places. The weights are packed, but
+/// where digits are neighbours W^T is read as it lies, since the inputs of a block are contiguous then. The part of the
+/// blocks, or groups of blocks, that `part` of `parts` stands for.
+template <bool Transposed, class R>
+void rows_product(const FactorShape& f, const R* weights, VectorRows<const R> x, VectorRows<R> y, Index batch,
                   Index part, Index parts) {
   constexpr Index lanes = Lanes<R>::count;
-  if (batch == 1) return vector_product(f, packed, x.data, y.data, part, parts);
+  if constexpr (!Transposed) {
+    if (batch == 1) return vector_product(f, weights, x.data, y.data, part, parts);
+  }
+  const Index in = Transposed ? f.out : f.in, out = Transposed ? f.in : f.out;
   if (f.inner == 1) {
     for (Index o = f.outer * part / parts; o < f.outer * (part + 1) / parts; ++o)
-      numbers_product<R>({packed + o * f.in * f.out, f.in, f.out, f.out, 1}, {x.data + o * f.in, x.pitch},
-                         {y.data + o * f.out, y.pitch, y.far, y.streamed}, batch, o + 1 < f.outer ? f.in : 0);
+      numbers_product<R>({weights + o * in * out, in, out, out, 1}, {x.data + o * in, x.pitch},
+                         {y.data + o * out, y.pitch, y.far, y.streamed}, batch, o + 1 < f.outer ? in : 0);
     return;
   }
+  const Index pitch = packed_pitch<R>(f), term = Transposed ? pitch : lanes, output = Transposed ? lanes : pitch;
   const Index groups = f.inner / lanes, all = f.outer * groups;
   for (Index g = all * part / parts; g < all * (part + 1) / parts; ++g) {
     const Index o = g / groups, i = g % groups * lanes;
-    const Index next = i + lanes < f.inner ? lanes : o + 1 < f.outer ? f.in * f.inner - i : 0;
-    lanes_product<R>({packed + g * packed_group<R>(f), f.in, f.out, lanes, packed_pitch<R>(f)},
-                     {x.data + o * f.in * f.inner + i, x.pitch, x.far}, f.inner,
-                     {y.data + o * f.out * f.inner + i, y.pitch, y.far, y.streamed}, f.inner, batch, next);
+    const Index next = i + lanes < f.inner ? lanes : o + 1 < f.outer ? in * f.inner - i : 0;
+    lanes_product<R>({weights + g * packed_group<R>(f), in, out, term, output},
+                     {x.data + o * in * f.inner + i, x.pitch, x.far}, f.inner,
+                     {y.data + o * out * f.inner + i, y.pitch, y.far, y.streamed}, f.inner, batch, next);
   }
 }
 
@@ -134,10 +145,10 @@ void rows_product_of_two(const FactorShape& first, const FactorShape& second, co
   for (Index o = second.outer * part / parts; o < second.outer * (part + 1) / parts; ++o)
     for (Index b = 0; b < batch; b += vectors) {
       const Index count = std::min(vectors, batch - b);
-      rows_product<R>(f, packed + o * packed_size<R>(f), {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far},
-                      {between, pitch}, count, 0, 1);
-      rows_product<R>(s, packed_second + o * packed_size<R>(s), {between, pitch},
-                      {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, 0, 1);
+      rows_product<false, R>(f, packed + o * packed_size<R>(f),
+                             {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far}, {between, pitch}, count, 0, 1);
+      rows_product<false, R>(s, packed_second + o * packed_size<R>(s), {between, pitch},
+                             {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, 0, 1);
     }
 }
 

@@ -1,10 +1,9 @@
 #pragma once
 
 #include <algorithm>
-#include <type_traits>
 
-#include "m2/backend/cpu/block_product.hpp"
 #include "m2/backend/cpu/packed_weights.hpp"
+#include "m2/backend/cpu/register_tile.hpp"
 #include "m2/backend/cpu/scratch.hpp"
 
 /// The products of a packed Monarch factor with one vector. They are bound by reading the weights, each of which is

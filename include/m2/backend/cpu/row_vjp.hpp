@@ -12,9 +12,9 @@ namespace m2::detail {
 
 /// True if every factor can be packed, and so can its transpose.
 template <class R>
-bool row_vjp_applies(std::span<const FactorShape> factors) {
-  return std::ranges::all_of(
-      factors, [](const FactorShape& f) { return packable<R>(f) && (f.inner > 1 || f.in % Lanes<R>::count == 0); });
+bool transposes_packable(std::span<const FactorShape> factors) {
+  return packable<R>(factors) &&
+         std::ranges::all_of(factors, [](const FactorShape& f) { return f.inner > 1 || f.in % Lanes<R>::count == 0; });
 }
 
 /// True if these kernels beat those that transpose: see rows_pay and packing_pays; and a tile of the least size has to
@@ -22,27 +22,7 @@ bool row_vjp_applies(std::span<const FactorShape> factors) {
 template <class R>
 bool row_vjp_pays(const MonarchCall<R>& call) {
   return rows_pay(call) && packing_pays(call) &&
-         call.widest * least_row_tile * static_cast<Index>(sizeof(R)) <= Index{1} << 20;
-}
-
-/// dx = W^T g for one factor. `weights` are packed where blocks lie along the lanes, and as they are otherwise: the
-/// inputs of a block are contiguous then.
-template <class R>
-void rows_transposed_product(const FactorShape& f, const R* weights, VectorRows<const R> g, VectorRows<R> dx,
-                             Index batch) {
-  constexpr Index lanes = Lanes<R>::count;
-  const Index groups = f.inner == 1 ? 1 : f.inner / lanes;
-  for (Index o = 0; o < f.outer; ++o) {
-    if (f.inner == 1) {
-      numbers_product<R>({weights + o * f.in * f.out, f.out, f.in, f.in, 1}, {g.data + o * f.out, g.pitch},
-                         {dx.data + o * f.in, dx.pitch, dx.far, dx.streamed}, batch, o + 1 < f.outer ? f.out : 0);
-      continue;
-    }
-    for (Index i = 0; i < groups; ++i)
-      lanes_product<R>({weights + (o * groups + i) * packed_group<R>(f), f.out, f.in, packed_pitch<R>(f), lanes},
-                       {g.data + o * f.out * f.inner + i * lanes, g.pitch}, f.inner,
-                       {dx.data + o * f.in * f.inner + i * lanes, dx.pitch, dx.far, dx.streamed}, f.inner, batch, 0);
-  }
+         call.widest * least_row_tile * static_cast<Index>(sizeof(R)) <= second_level_cache;
 }
 
 /// dW += g x^T for one factor, the sum over the vectors of a tile: packed where blocks lie along the lanes, otherwise
@@ -54,17 +34,8 @@ void rows_gradient(const FactorShape& f, VectorRows<const R> x, VectorRows<const
     const R* const from = x.data + o * f.in * f.inner;
     const R* const gradient = g.data + o * f.out * f.inner;
     if (f.inner == 1) {
-      const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
-        constexpr Index largest = tile_rows<R, V>;
-        for_row_tiles(f.out, largest, [&](Index rows, Index e) {
-          register_tiles<R, Left::number, V, largest>[static_cast<std::size_t>(rows - 1)](
-              batch, {gradient + e, g.pitch, 1}, {from + d, x.pitch, lanes},
-              {sums + (o * f.out + e) * f.in + d, f.in, lanes, 0, false, false, true});
-        });
-      };
-      Index d = 0;
-      for (; d + 2 * lanes <= f.in; d += 2 * lanes) columns(std::integral_constant<Index, 2>{}, d);
-      if (d < f.in) columns(std::integral_constant<Index, 1>{}, d);
+      accumulate_products<R>(f.out, f.in, batch, {gradient, g.pitch, 1}, {from, x.pitch, 0},
+                             {sums + o * f.out * f.in, f.in, 0});
       continue;
     }
     for (Index i = 0; i < f.inner; i += lanes, sums += packed_group<R>(f))
@@ -82,7 +53,7 @@ void rows_gradient(const FactorShape& f, VectorRows<const R> x, VectorRows<const
 /// for each tile.
 template <class R>
 Index row_vjp_tile_size(Index widest) {
-  const Index fitting = (Index{1} << 18) / (widest * static_cast<Index>(sizeof(R)));
+  const Index fitting = second_level_cache / 4 / (widest * static_cast<Index>(sizeof(R)));
   return std::clamp(fitting, least_row_tile, most_row_tile);
 }
 
@@ -102,20 +73,20 @@ void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRo
   const auto buffer = [&](std::size_t b) { return VectorRows<R>{memory + static_cast<Index>(b) * size, pitch}; };
   VectorRows<const R> first = x;
   if (x.far || call.in_features < call.padded_in()) {
-    pad_rows(x, call.in_features, buffer(0), call.padded_in(), batch);
-    first = {buffer(0).data, pitch};
+    copy_rows(x, call.in_features, buffer(0), call.padded_in(), batch);
+    first = as_input(buffer(0));
   }
-  const auto input = [&](std::size_t f) { return f == 0 ? first : VectorRows<const R>{buffer(f).data, pitch}; };
+  const auto input = [&](std::size_t f) { return f == 0 ? first : as_input(buffer(f)); };
   const R* weights = packed;
   for (std::size_t f = 0; f + 1 < count; ++f) {
-    rows_product<R>(call.factors[f], weights, input(f), buffer(f + 1), batch, 0, 1);
+    rows_product<false, R>(call.factors[f], weights, input(f), buffer(f + 1), batch, 0, 1);
     weights += packed_size<R>(call.factors[f]);
   }
   VectorRows<R> next = buffer(count), other = buffer(count + 1);
   VectorRows<const R> gradient = dy;
   if (dy.far || call.out_features < call.padded_out()) {
-    pad_rows(dy, call.out_features, next, call.padded_out(), batch);
-    gradient = {next.data, pitch};
+    copy_rows(dy, call.out_features, next, call.padded_out(), batch);
+    gradient = as_input(next);
     std::swap(next, other);
   }
   const bool cut = call.in_features < call.padded_in();
@@ -125,13 +96,12 @@ void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRo
     behind -= packed_size<R>(shape);
     rows_gradient(shape, input(f), gradient, sums + behind, batch);
     const VectorRows<R> to = f > 0 || cut ? next : dx;
-    rows_transposed_product(shape, shape.inner == 1 ? call.weights[f] : packed + behind, gradient, to, batch);
-    gradient = {to.data, to.pitch};
+    rows_product<true, R>(shape, shape.inner == 1 ? call.weights[f] : packed + behind, gradient, to, batch, 0, 1);
+    gradient = as_input(to);
     std::swap(next, other);
   }
   if (dx.streamed) finish_streams();
-  for (Index b = 0; cut && b < batch; ++b)
-    std::copy_n(gradient.data + b * pitch, call.in_features, dx.data + b * dx.pitch);
+  if (cut) copy_rows<R>(gradient, call.in_features, dx, call.in_features, batch);
 }
 
 /// Adds what the parts have summed, in their order, to the caller's gradients.
@@ -157,12 +127,12 @@ void accumulate_row_gradients(std::span<const FactorShape> factors, const R* sum
   }
 }
 
-/// dx overwritten, dweights accumulated, where row_vjp_applies and features are contiguous.
+/// dx overwritten, dweights accumulated, where transposes_packable and features are contiguous.
 template <class R>
 void multiply_vjp_rows(const MonarchCall<R>& call, VectorRows<const R> x, VectorRows<const R> dy, VectorRows<R> dx,
                        std::span<R* const> dweights) {
   const Index total = packed_size<R>(call.factors), parts = call.batch >= 32 ? available_threads() : 1;
-  const bool far = call.batch * call.widest * static_cast<Index>(sizeof(R)) > Index{1} << 21;
+  const bool far = call.batch * call.widest * static_cast<Index>(sizeof(R)) > 2 * second_level_cache;
   const bool streamed = streams(dx.data, dx.pitch, call.batch * call.in_features);
   R* const packed = thread_scratch<RowWeightScratch, R>(total * (parts + 1));
   R* const sums = packed + total;

@@ -23,8 +23,8 @@ struct Vectors {
 /// The same vectors where kernels work on them: the batch is contiguous, in the type of sums; complex numbers are
 /// split, the plane of imaginary parts of a feature behind the plane of its real parts. After every `group` features
 /// there is a gap: the digits of a block that lie `group` features apart would otherwise share few cache sets where
-/// that is a power of two. A `far` tile is the caller's, and not in the second-level cache; a
-/// `streamed` one need not be in any when it is written.
+/// that is a power of two. A `far` tile is the caller's, and not in the second-level cache; a `streamed` one need not
+/// be in any when it is written.
 template <class R>
 struct VectorTile {
   R* data;
