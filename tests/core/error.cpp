@@ -25,6 +25,6 @@ TEST_CASE("M2_REQUIRE evaluates its message only on failure and is one statement
 }
 
 TEST_CASE("extents of any rank print", "[core][error]") {
-  REQUIRE(detail::concat(Extents<1>{3}) == "(3)");
-  REQUIRE(detail::concat(Extents<4>{1, 2, 3, 4}, std::string("!")) == "(1, 2, 3, 4)!");
+  REQUIRE(detail::concat({Extents<1>{3}}) == "(3)");
+  REQUIRE(detail::concat({Extents<4>{1, 2, 3, 4}, std::string("!")}) == "(1, 2, 3, 4)!");
 }

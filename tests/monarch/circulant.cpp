@@ -26,7 +26,7 @@ void check_matrix(B& be, Rng& rng, const A& a, bool circulant) {
   const std::vector<W> g = to_wide(a.generator());
   const DenseMatrix<W> dense = dense_oracle(g, rows, cols, circulant);
   const double allowed = tolerance<T>(rows + cols, norm_of(g));
-  INFO(rows << " x " << cols << ", radices " << detail::concat(a.radices()));
+  INFO(rows << " x " << cols << ", radices " << detail::concat({a.radices()}));
   require_dense(be, a, dense, allowed);
   require_dense(be, a.transpose(), dense.transpose(), allowed);
   require_dense(be, a.adjoint(), dense.transpose(true), allowed);

@@ -43,7 +43,7 @@ TEMPLATE_TEST_CASE("dct2 and dct3: the definition, for any radices and layout", 
         const Index n = radices[0] * radices[1];
         const auto a = third ? dct3<2, T>(be, radices, normalization) : dct2<2, T>(be, radices, normalization);
         const auto expected = dct_oracle<WideOf<T>>(n, third, normalization == Normalization::ortho);
-        INFO("radices " << detail::concat(radices) << ", third " << third);
+        INFO("radices " << detail::concat({radices}) << ", third " << third);
         const double allowed = tolerance<T>(n, 2);
         require_dense(be, a, expected, allowed);  // an odd batch, and an even one
         Strided<T, 2, B> identity(be, {n, n}, 2), dense(be, {n, n}, 2);

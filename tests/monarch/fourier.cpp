@@ -57,7 +57,7 @@ void check_radices(B& be, Rng& rng, R... values) {
   constexpr int order = static_cast<int>(sizeof...(R));
   const TransformSize<order> size(values...);
   const Index n = (Index{1} * ... * values), batch = 2;
-  INFO("radices " << detail::concat(size.radices));
+  INFO("radices " << detail::concat({size.radices}));
   Strided<T, 2, B> x(be, {batch, n}, 2), y(be, {batch, n}, 2);
   fill_normal(x.view(), rng);
   for (const Decimation decimation : {Decimation::time, Decimation::frequency})

@@ -11,7 +11,7 @@
 namespace m2::detail {
 
 [[noreturn]] inline void throw_overflow(const char* op, Index a, const char* sign, Index b) {
-  throw Error(concat(op, ": ", a, sign, b, " does not fit 64 bits"));
+  throw_error({op, ": ", a, sign, b, " does not fit 64 bits"});
 }
 
 constexpr Index checked_product(const char* op, Index a, Index b) {
@@ -29,7 +29,7 @@ constexpr Index checked_sum(const char* op, Index a, Index b) {
 template <std::size_t N>
 [[noreturn]] void throw_uncountable(const char* op, const std::array<Index, N>& extents) {
   for (const Index extent : extents) M2_REQUIRE(extent >= 0, op, ": extents ", extents, " are negative");
-  throw Error(concat(op, ": extents ", extents, " are too large, their product does not fit 64 bits"));
+  throw_error({op, ": extents ", extents, " are too large, their product does not fit 64 bits"});
 }
 
 /// The number of elements of an array with these extents. An extent of 0 does not excuse the others: strides are
@@ -49,7 +49,7 @@ constexpr Index checked_count(const char* op, const std::array<Index, N>& extent
 constexpr std::size_t checked_bytes(const char* op, Index n, std::size_t element) {
   constexpr Index most = Index{1} << 62;
   if (n < 0 || n > most / static_cast<Index>(element))
-    throw Error(concat(op, ": ", n, " elements of ", element, " bytes are no size of memory"));
+    throw_error({op, ": ", n, " elements of ", element, " bytes are no size of memory"});
   return static_cast<std::size_t>(n) * element;
 }
 

@@ -1,9 +1,13 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <cstring>
+#include <initializer_list>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "m2/core/index.hpp"
 
@@ -17,31 +21,73 @@ class Error : public std::runtime_error {
 
 namespace detail {
 
-template <std::size_t N>
-std::ostream& print(std::ostream& out, const std::array<Index, N>& extents) {
-  out << '(';
-  for (std::size_t d = 0; d < N; ++d) out << (d == 0 ? "" : ", ") << extents[d];
-  return out << ')';
-}
+/// One part of a message: text, a number, extents, or whatever prints itself. How it prints is known to a function
+/// alone, so that one function makes all messages, whatever their parts are: checks are everywhere, and code for each
+/// combination of parts was much of the time to compile a multiply. Numbers are held by value: a variable whose address
+/// a message took would live in memory in the loops around it.
+class MessagePart {
+ public:
+  MessagePart(const char* text) : object_(text), print_(print_text) {}  // NOLINT: implicit, as all parts
+  template <class T>
+  MessagePart(const T& value) : print_(print_part<T>) {
+    if constexpr (std::is_arithmetic_v<T>) {
+      std::memcpy(number_, &value, sizeof(value));
+    } else {
+      object_ = &value;
+    }
+  }
 
-template <class T>
-std::ostream& print(std::ostream& out, const T& value) {
-  return out << value;
-}
+  friend std::ostream& operator<<(std::ostream& out, const MessagePart& part) {
+    part.print_(out, part);
+    return out;
+  }
 
-/// Joins its arguments into one string; arrays of extents print as "(2, 3)".
-template <class... Parts>
-std::string concat(const Parts&... parts) {
+ private:
+  static void print_text(std::ostream& out, const MessagePart& part) { out << static_cast<const char*>(part.object_); }
+
+  template <class T>
+  static void print_part(std::ostream& out, const MessagePart& part) {
+    if constexpr (std::is_arithmetic_v<T>) {
+      T value;
+      std::memcpy(&value, part.number_, sizeof(value));
+      out << value;
+    } else {
+      print(out, *static_cast<const T*>(part.object_));
+    }
+  }
+
+  template <class T>
+  static void print(std::ostream& out, const T& value) {
+    out << value;
+  }
+  template <std::size_t N>
+  static void print(std::ostream& out, const std::array<Index, N>& extents) {
+    out << '(';
+    for (std::size_t d = 0; d < N; ++d) out << (d == 0 ? "" : ", ") << extents[d];
+    out << ')';
+  }
+
+  union {
+    const void* object_;
+    std::byte number_[sizeof(double)];
+  };
+  void (*print_)(std::ostream&, const MessagePart&);
+};
+
+/// Joins parts into one string; arrays of extents print as "(2, 3)".
+M2_COLD inline std::string concat(std::initializer_list<MessagePart> parts) {
   std::ostringstream out;
-  (print(out, parts), ...);
+  for (const MessagePart& part : parts) out << part;
   return out.str();
 }
+
+[[noreturn]] M2_COLD inline void throw_error(std::initializer_list<MessagePart> parts) { throw Error(concat(parts)); }
 
 }  // namespace detail
 }  // namespace m2
 
 /// Throws m2::Error made of the remaining arguments when the condition is false. Shapes are checked in every build.
-#define M2_REQUIRE(condition, ...)                                          \
-  do {                                                                      \
-    if (!(condition)) throw ::m2::Error(::m2::detail::concat(__VA_ARGS__)); \
+#define M2_REQUIRE(condition, ...)                              \
+  do {                                                          \
+    if (!(condition)) ::m2::detail::throw_error({__VA_ARGS__}); \
   } while (false)

@@ -17,6 +17,13 @@
 #define M2_INLINE inline
 #endif
 
+/// Marks functions that hardly ever run: never inlined, optimised for size, away from the others.
+#if defined(__GNUC__)
+#define M2_COLD __attribute__((cold, noinline))
+#else
+#define M2_COLD
+#endif
+
 /// Unrolls the next loop completely, up to 16 rounds.
 #if defined(__CUDA_ARCH__)
 #define M2_UNROLL _Pragma("unroll")

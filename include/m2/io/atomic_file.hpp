@@ -37,7 +37,7 @@ class AtomicFile {
     static std::atomic<unsigned> serial{0};
     do {
       temporary_ = target_;
-      temporary_ += detail::concat('.', ::getpid(), '-', serial++, ".tmp");
+      temporary_ += detail::concat({'.', ::getpid(), '-', serial++, ".tmp"});
       descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     } while (descriptor_ < 0 && errno == EEXIST);
     M2_REQUIRE(descriptor_ >= 0, "file ", name_, ": it cannot be written in folder ", folder_.string(), " (",
@@ -87,7 +87,7 @@ class AtomicFile {
  private:
   [[noreturn]] void fail(const char* what, int error) {
     discard();
-    throw Error(detail::concat("file ", name_, ": ", what, " (", std::strerror(error), ")"));
+    detail::throw_error({"file ", name_, ": ", what, " (", std::strerror(error), ")"});
   }
   void discard() {
     if (descriptor_ >= 0) ::close(descriptor_);

@@ -113,7 +113,7 @@ class SafetensorsWriter {
   /// Errors   m2::Error if no file can be made there
   explicit SafetensorsWriter(const std::string& path, Metadata metadata = {},
                              std::string_view kind = "safetensors file")
-      : name_(detail::concat(kind, ' ', path)), file_(path) {
+      : name_(detail::concat({kind, ' ', path})), file_(path) {
     header_.metadata = std::move(metadata);
   }
 

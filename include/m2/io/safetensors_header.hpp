@@ -235,7 +235,7 @@ inline SafetensorsHeader parse_safetensors_header(std::string_view text, std::ui
   for (const TensorEntry& entry : entries) {
     const auto needed = byte_count(entry.type, entry.shape);
     const auto problem = [&](const auto&... parts) {
-      return Error(detail::concat(file, ": tensor ", detail::printable(entry.name), " ", parts...));
+      return Error(detail::concat({file, ": tensor ", detail::printable(entry.name), " ", parts...}));
     };
     if (!needed) throw problem("is too large");
     if (entry.begin > entry.end || entry.end > data_bytes)
