@@ -32,8 +32,9 @@ void check_packed(const MonarchShape<Order>& shape, Index batch, Layout in, Layo
   y.require_gaps();
 }
 
-/// The kernel of packed weights on one thread and on two, and the multiply that packs them itself where that pays:
-/// beside the kernel of contiguous batches, and the definition for the last vector.
+/// The kernel of packed weights on one thread and on two, called directly where the multiply of this machine's
+/// registers does without it, and the multiply that packs them itself where that pays: beside the kernel of contiguous
+/// batches, and the definition for the last vector.
 template <class T, int Order>
 void check_rows(const MonarchShape<Order>& shape, std::initializer_list<Index> batches) {
   Cpu be;
@@ -49,15 +50,23 @@ void check_rows(const MonarchShape<Order>& shape, std::initializer_list<Index> b
     copy(be, x.view(), columns.view());
     monarch_multiply(be, m.view(), columns.view(), expected.view());
     const std::vector<double> right = to_host(expected.view());
-    const auto check = [&](const auto& matrix) {
+    const auto check_call = [&](const auto& multiply) {
       fill(be, 7, y.view());
-      monarch_multiply(be, matrix, x.view(), y.view());
+      multiply();
       require_close(to_host(y.view()), right, tolerance<T>(terms_of(shape), 1 + largest(right)));
       y.require_gaps();
     };
+    const auto check = [&](const auto& matrix) {
+      check_call([&] { monarch_multiply(be, matrix, x.view(), y.view()); });
+    };
+    const MonarchView<Order, const T, Cpu> view = m.view();
     for (const int threads : {1, 2})
       with_threads(threads, [&] {
         check(packed);
+        check_call([&] {
+          detail::multiply_rows<T, false>(detail::monarch_call<T>(shape, view.factors, batch), packed.packed().data(),
+                                          {x.view().data(), x.view().stride(0)}, {y.view().data(), y.view().stride(0)});
+        });
         if (threads == 2) check(m.view());
       });
     require_product<T>(m.view(), x.view().slice(0, batch - 1, 1), y.view().slice(0, batch - 1, 1));

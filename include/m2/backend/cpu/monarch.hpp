@@ -199,14 +199,16 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, Vectors<const T> x, Vector
   using S = SumOf<T>;
   if (call.batch == 0) return;
   if constexpr (Scalar<T>) {
-    if (x.feature_stride == 1 && y.feature_stride == 1 && packable<T>(call.factors) && rows_pay(call)) {
+    if (x.feature_stride == 1 && y.feature_stride == 1 && (packed_tiles || call.batch == 1) &&
+        packable<T>(call.factors) && rows_pay(call)) {
       const T* packed = call.packed;
       if (packed == nullptr && packing_pays(call)) {
         T* memory = thread_scratch<PackedScratch, T>(packed_size<T>(call.factors));
         pack_weights(call, memory);
         packed = memory;
       }
-      if (packed != nullptr) return multiply_rows<T>(call, packed, {x.data, x.batch_stride}, {y.data, y.batch_stride});
+      if (packed != nullptr)
+        return multiply_rows<T, !packed_tiles>(call, packed, {x.data, x.batch_stride}, {y.data, y.batch_stride});
     }
     if (call.batch <= Lanes<T>::count / 4) return multiply_few(call, x, y);
   }

@@ -42,7 +42,9 @@ bool packable(const FactorShape& f) {
 /// The same of all factors of a matrix.
 template <class R>
 bool packable(std::span<const FactorShape> factors) {
-  return std::ranges::all_of(factors, [](const FactorShape& f) { return packable<R>(f); });
+  for (const FactorShape& f : factors)
+    if (!packable<R>(f)) return false;
+  return true;
 }
 template <class R>
 Index packed_size(std::span<const FactorShape> factors) {

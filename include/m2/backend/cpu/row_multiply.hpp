@@ -20,10 +20,16 @@ bool packing_pays(const MonarchCall<T>& call) {
 /// lanes outgrow the first-level cache, unless the vectors are so few that reading the weights is the limit.
 template <class T>
 bool rows_pay(const MonarchCall<T>& call) {
-  return call.batch < Lanes<T>::count || std::ranges::all_of(call.factors, [](const FactorShape& f) {
-           return f.inner == 1 || std::max(f.in, f.out) <= lane_terms;
-         });
+  if (call.batch < Lanes<T>::count) return true;
+  for (const FactorShape& f : call.factors)
+    if (f.inner > 1 && std::max(f.in, f.out) > lane_terms) return false;
+  return true;
 }
+
+/// True if several vectors at a time may gain by packed weights. With registers of 16 bytes a tile of 3 x 3 of them,
+/// which blocks along the lanes need, loses more than transposing costs (N = 1024, B = 256: 0.57 of the peak against
+/// 0.63).
+inline constexpr bool packed_tiles = register_bytes > 16;
 
 /// Packs all factors, one after the other.
 template <class T>
@@ -61,8 +67,8 @@ void copy_rows(VectorRows<const R> from, Index features, VectorRows<R> to, Index
 
 struct RowScratch;
 
-/// All factors of a tile; `threads` share the blocks of each.
-template <class T>
+/// All factors of a tile, or with One of a single vector; `threads` share the blocks of each.
+template <class T, bool One>
 void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y, Index batch,
                        int threads) {
   const Index pitch = row_pitch<T>(call.widest), count = static_cast<Index>(call.factors.size());
@@ -70,18 +76,23 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
   const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > second_level_cache / 2;
   const VectorRows<T> between[] = {{buffer, pitch, far}, {buffer + batch * pitch, pitch, far}};
   const bool cut = call.out_features < call.padded_out();
-  const Index pair = count > 2 && nested(call.factors[0], call.factors[1]) ? 1 : 0, passes = count - pair;
+  const Index pair = !One && count > 2 && nested(call.factors[0], call.factors[1]) ? 1 : 0, passes = count - pair;
   const auto result = [&](Index pass) { return pass + 1 < passes || cut ? between[pass % 2] : y; };
   if (call.in_features < call.padded_in()) {
     copy_rows(x, call.in_features, between[1], call.padded_in(), batch);
     x = {between[1].data, pitch};
   }
   parallel_steps(passes, threads, [&](Index pass, Index part) {
-    if (pass == 0 && pair == 1)
-      return rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
     const auto f = static_cast<std::size_t>(pass + pair);
-    rows_product<false, T>(call.factors[f], packed + packed_size<T>(call.factors.first(f)),
-                           pass == 0 ? x : as_input(result(pass - 1)), result(pass), batch, part, threads);
+    const T* const weights = packed + packed_size<T>(call.factors.first(f));
+    const VectorRows<const T> from = pass == 0 ? x : as_input(result(pass - 1));
+    if constexpr (One) {
+      vector_product(call.factors[f], weights, from.data, result(pass).data, part, threads);
+    } else if (pass == 0 && pair == 1) {
+      rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
+    } else {
+      rows_product<false, T>(call.factors[f], weights, from, result(pass), batch, part, threads);
+    }
   });
   if (y.streamed) finish_streams();
   if (cut) copy_rows<T>(as_input(result(passes - 1)), call.out_features, y, call.out_features, batch);
@@ -90,8 +101,8 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
 /// Threads that share the blocks of a few vectors read what the others have just written, which pays later.
 inline constexpr Index shared_products = 4 * parallel_products;
 
-/// y = M x where the factors are packable.
-template <class T>
+/// y = M x where the factors are packable; with One, for a batch of 1.
+template <class T, bool One>
 void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y) {
   const Index products = call.weight_count() * call.batch;
   // A few vectors are not shared among threads, but the blocks: every thread reads only its own weights.
@@ -104,8 +115,9 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const
   if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
   parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
     const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
-    multiply_row_tile<T>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
-                         {y.data + begin * y.pitch, y.pitch, far, streamed}, end - begin, share_blocks ? threads : 1);
+    multiply_row_tile<T, One>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
+                              {y.data + begin * y.pitch, y.pitch, far, streamed}, end - begin,
+                              share_blocks ? threads : 1);
   });
 }
 
