@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -124,6 +125,12 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   for (Index v = 0; v < V; ++v) store_lanes<T>(sums[j][v], at + v * to_column, result.plane);
 }
 
+/// The most rows of a tile that are no more than `rows`. There are tiles of 1, 2, 3, 4, 6, 8 and 12 rows, which make
+/// any number out of as few or one more than tiles of every size would, for half the time to compile.
+constexpr Index tile_size(Index rows) {
+  return rows >= 12 ? 12 : rows >= 8 ? 8 : rows >= 6 ? 6 : std::min<Index>(rows, 4);
+}
+
 /// register_tile for a number of rows that is known when the program runs: tiles[rows - 1], rows up to Largest. A call
 /// through a table is compiled once, not once for each number of rows.
 template <class T>
@@ -131,19 +138,20 @@ using RegisterTile = void (*)(Index, const TileOperand<T>&, const TileOperand<T>
 
 template <class T, Left Kind, Index V, Index... J>
 constexpr std::array<RegisterTile<T>, sizeof...(J)> tiles_of_rows(std::integer_sequence<Index, J...>) {
-  return {register_tile<T, Kind, J + 1, V>...};
+  return {register_tile<T, Kind, tile_size(J + 1), V>...};
 }
 template <class T, Left Kind, Index V, Index Largest>
 inline constexpr auto register_tiles = tiles_of_rows<T, Kind, V>(std::make_integer_sequence<Index, Largest>{});
 
-/// Calls f(size, row) for tiles of at most `largest` rows that cover `rows` rows: as few tiles as can be, of equal size
-/// but for one row.
+/// Calls f(size, row) for tiles of at most `largest` rows that cover `rows` rows: the largest there are, but so that at
+/// least three rows are left for the last one if so many are there: sums of fewer rows wait for one another. `largest` is
+/// at least 2.
 template <class F>
 M2_INLINE void for_row_tiles(Index rows, Index largest, F&& f) {
-  if (rows == 0) return;
-  const Index tiles = (rows + largest - 1) / largest, least = rows / tiles, larger = rows - least * tiles;
-  for (Index t = 0, row = 0; t < tiles; ++t) {
-    const Index size = least + (t < larger ? 1 : 0);
+  for (Index row = 0; row < rows;) {
+    const Index left = rows - row;
+    Index size = tile_size(std::min(left, largest));
+    if (left - size == 1 || left - size == 2) size = tile_size(std::max<Index>(left - 3, 2));
     f(size, row);
     row += size;
   }

@@ -43,7 +43,7 @@ inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = 
 template <class R>
 RegisterTile<R> lanes_tile(Index rows, Index columns) {
   static constexpr auto tiles = []<Index... V>(std::integer_sequence<Index, V...>) {
-    return std::array{register_tiles<R, Left::lanes, V + 1, lane_rows>...};
+    return std::array{register_tiles<R, Left::lanes, tile_size(V + 1), lane_rows>...};
   }
   (std::make_integer_sequence<Index, lane_columns>{});
   return tiles[static_cast<std::size_t>(columns - 1)][static_cast<std::size_t>(rows - 1)];
