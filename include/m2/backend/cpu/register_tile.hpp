@@ -125,9 +125,11 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   for (Index v = 0; v < V; ++v) store_lanes<T>(sums[j][v], at + v * to_column, result.plane);
 }
 
-/// The most rows of a tile that are no more than `rows`. There are tiles of 1, 2, 3, 4, 6, 8 and 12 rows, which make
-/// any number out of as few or one more than tiles of every size would, for half the time to compile.
+/// The most rows of a tile that are no more than `rows`. Tiles have 1, 2, 4, 6, 8 or 12 rows, which make any number out
+/// of hardly more tiles than every size would, for half the time to compile; and 3 where registers are too few for
+/// more.
 constexpr Index tile_size(Index rows) {
+  if (rows == 3) return register_bytes == 64 ? 2 : 3;
   return rows >= 12 ? 12 : rows >= 8 ? 8 : rows >= 6 ? 6 : std::min<Index>(rows, 4);
 }
 
@@ -144,14 +146,14 @@ template <class T, Left Kind, Index V, Index Largest>
 inline constexpr auto register_tiles = tiles_of_rows<T, Kind, V>(std::make_integer_sequence<Index, Largest>{});
 
 /// Calls f(size, row) for tiles of at most `largest` rows that cover `rows` rows: the largest there are, but so that at
-/// least three rows are left for the last one if so many are there: sums of fewer rows wait for one another. `largest` is
-/// at least 2.
+/// least three rows are left for the last one if so many are there: sums of fewer rows wait for one another. `largest`
+/// is at least 2.
 template <class F>
 M2_INLINE void for_row_tiles(Index rows, Index largest, F&& f) {
   for (Index row = 0; row < rows;) {
     const Index left = rows - row;
     Index size = tile_size(std::min(left, largest));
-    if (left - size == 1 || left - size == 2) size = tile_size(std::max<Index>(left - 3, 2));
+    if (left - size == 2 || (left - size == 1 && tile_size(3) == 3)) size = tile_size(std::max<Index>(left - 3, 2));
     f(size, row);
     row += size;
   }
