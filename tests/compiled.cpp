@@ -1,4 +1,4 @@
-#include "tests/compiled.hpp"
+#include "tests/compiled_kernels.hpp"
 
 namespace m2 {
 
