@@ -87,7 +87,8 @@ M2_COLD inline std::string concat(std::initializer_list<MessagePart> parts) {
 }  // namespace m2
 
 /// Throws m2::Error made of the remaining arguments when the condition is false. Shapes are checked in every build.
-#define M2_REQUIRE(condition, ...)                              \
-  do {                                                          \
-    if (!(condition)) ::m2::detail::throw_error({__VA_ARGS__}); \
+/// The list has its type written out for nvcc, which loses a bare one in templates.
+#define M2_REQUIRE(condition, ...)                                                                              \
+  do {                                                                                                          \
+    if (!(condition)) ::m2::detail::throw_error(std::initializer_list<::m2::detail::MessagePart>{__VA_ARGS__}); \
   } while (false)
