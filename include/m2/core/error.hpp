@@ -23,7 +23,7 @@ namespace detail {
 
 /// One part of a message: text, a number, extents, or whatever prints itself. How it prints is known to a function
 /// alone, so that one function makes all messages, whatever their parts are: checks are everywhere, and code for each
-/// combination of parts was much of the time to compile a multiply. Numbers are held by value: a variable whose address
+/// combination of parts was an eighth of that of a multiply. Numbers are held by value: a variable whose address
 /// a message took would live in memory in the loops around it.
 class MessagePart {
  public:
