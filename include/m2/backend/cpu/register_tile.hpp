@@ -126,7 +126,7 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
 }
 
 /// The most rows of a tile that are no more than `rows`. Tiles have 1, 2, 4, 6, 8 or 12 rows, which make any number out
-/// of hardly more tiles than every size would, for half the time to compile; and 3 where registers are too few for
+/// of hardly more tiles than every size would, with half as many to compile; and 3 where registers are too few for
 /// more.
 constexpr Index tile_size(Index rows) {
   if (rows == 3) return register_bytes == 64 ? 2 : 3;
