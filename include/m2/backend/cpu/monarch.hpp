@@ -39,7 +39,7 @@ void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x,
       const Index x_at = o * x_outer + i * x.stride, y_at = o * y_outer + i * y.stride;
       if (++i == f.inner) i = 0, ++o;
       const Index next = block + 1 < end ? o * x_outer + i * x.stride - x_at : 0;
-      block_product(matrix, from.at(x_at), to.at(y_at), width, {next != 0, next});
+      block_product(matrix, from.at(x_at), to.at(y_at), width, {true, next});
     }
   });
 }
@@ -94,6 +94,31 @@ VectorTile<RealOf<T>> with_gaps(VectorTile<RealOf<T>> tile, const FactorShape& f
   return tile;
 }
 
+struct GroupTileScratch;
+
+/// Two nested factors, one group of the second one's outer digit after the other: what is between them stays in a cache
+/// that could not hold it for all groups. Groups are shared among threads as blocks are in apply_factor.
+template <class T, class R = RealOf<T>>
+void apply_nested_factors(std::span<const FactorShape, 2> factors, const T* const* weights, VectorTile<const R> x,
+                          VectorTile<R> y, Index width) {
+  const Index groups = factors[1].outer;
+  const FactorShape first{factors[0].outer / groups, factors[0].in, factors[0].out, factors[0].inner};
+  const FactorShape second{1, factors[1].in, factors[1].out, factors[1].inner};
+  const Index products = width * groups * (first.weight_count() + second.weight_count());
+  const int threads = products > parallel_products ? available_threads() : 1;
+  parallel_parts(threads, threads, [&](Index part) {
+    VectorTile<R> between = tile_in<T>(static_cast<R*>(nullptr), width);
+    between.data = thread_scratch<GroupTileScratch, R>(second.in_size() * (between.stride + Lanes<T>::count));
+    between = with_gaps<T>(between, first, second);
+    for (Index o = groups * part / threads; o < groups * (part + 1) / threads; ++o) {
+      apply_factor<T>(first, weights[0] + o * first.weight_count(), x.from_feature(o * first.in_size()), between,
+                      width);
+      apply_factor<T, R>(second, weights[1] + o * second.weight_count(), between,
+                         y.from_feature(o * second.out_size()), width);
+    }
+  });
+}
+
 struct MonarchScratch;
 
 template <class T, class S>
@@ -116,11 +141,18 @@ void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights
     std::swap(next, other);
   }
   for (std::size_t f = 0; f < count; ++f) {
-    VectorTile<R> to = f + 1 < count ? with_gaps<S>(next, call.factors[f], call.factors[f + 1]) : next;
+    const bool pair = f + 1 < count && nested(call.factors[f], call.factors[f + 1]);
+    const std::size_t last = f + (pair ? 1 : 0);
+    VectorTile<R> to = last + 1 < count ? with_gaps<S>(next, call.factors[last], call.factors[last + 1]) : next;
     if constexpr (Scalar<T>) {
-      if (f + 1 == count && write_in_place) to = {y.data, y.feature_stride, 0, 1, 0, far, streamed};
+      if (last + 1 == count && write_in_place) to = {y.data, y.feature_stride, 0, 1, 0, far, streamed};
     }
-    apply_factor<S>(call.factors[f], weights[f], from, to, width);
+    if (pair) {
+      apply_nested_factors<S, R>(call.factors.subspan(f).template first<2>(), &weights[f], from, to, width);
+    } else {
+      apply_factor<S>(call.factors[f], weights[f], from, to, width);
+    }
+    f = last;
     from = to;
     std::swap(next, other);
   }

@@ -35,6 +35,8 @@ struct VectorTile {
   R* feature(Index f) const { return data + distance(f); }
   /// From a feature to the one n behind it, if it is the first of a group, or no group ends between the two.
   Index distance(Index n) const { return n * stride + (gap == 0 ? 0 : n / group * gap); }
+  /// The tile from the first feature of a group on.
+  VectorTile from_feature(Index f) const { return {feature(f), stride, plane, group, gap, far, streamed}; }
   operator VectorTile<const R>() const requires(!std::is_const_v<R>) {
     return {data, stride, plane, group, gap, far, streamed};
   }
