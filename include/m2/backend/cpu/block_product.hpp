@@ -29,12 +29,13 @@ struct BlockVectors {
   BlockVectors at(Index offset) const { return {data + offset, stride, plane, far, streamed}; }
 };
 
-/// The largest register tile of V registers side by side: 24 of 32 registers of sums, or 12 of 16, but 8 of one column:
-/// that many hide the latency of a sum, and fewer results are stored at once. A complex number takes two registers.
+/// The largest register tile of V registers side by side: 24 of 32 registers of sums, or 12 of 16. A complex number
+/// takes two registers. Tiles one register wide have 8 rows, enough to hide the latency of a sum, where there are few
+/// registers.
 inline constexpr Index tile_columns = 2;
 template <class T, Index V = tile_columns>
 inline constexpr Index tile_rows = std::min<Index>((register_bytes == 64 ? 24 : 12) / planes_of<T> / V,
-                                                   V == 1 ? 8 : 12);
+                                                   V == 1 && (register_bytes < 64 || planes_of<T> == 2) ? 8 : 12);
 
 /// The tile of so many rows, and V registers, whose left operand is a number.
 template <class T, Index V>
@@ -49,7 +50,7 @@ void accumulate_products(Index rows, Index columns, Index terms, const TileOpera
                          const TileOperand<T>& right, const TileResult<RealOf<T>>& sums) {
   constexpr Index lanes = Lanes<T>::count;
   const auto panel = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
-    constexpr Index largest = tile_rows<T, V>;
+    const Index largest = std::min(tile_rows<T, V>, tile_sums() / planes_of<T> / V);
     for_row_tiles(rows, largest, [&](Index size, Index e) {
       number_tile<T, V>(size)(terms, {left.data + e * left.row, left.step, left.row, left.plane},
                               {right.data + d, right.step, lanes, right.plane},
@@ -80,12 +81,17 @@ M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const 
   const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
   const Index row_stride = w.row_stride * planes;
   constexpr Index largest = tile_rows<T, V>;
+  // The lines of a term are shared among the first tiles: memory does not answer to all of them at once.
+  const Index share = w.rows > (V - 1) * largest ? 1 : w.rows > largest ? (V + 1) / 2 : V;
+  Index asked = 0;
   for_row_tiles(w.rows, largest, [&](Index rows, Index row) {
     number_tile<T, V>(rows)(
         w.columns,
         {numbers + row * row_stride, w.column_stride * planes, row_stride, 1, next.weights ? rows * row_stride : 0},
-        {x.data, x.stride, lanes, x.plane, row == 0 ? next.vectors : 0},
+        {x.data, x.stride, lanes, x.plane, asked < V && next.vectors != 0 ? next.vectors + asked * lanes : 0,
+         std::min(share, V - asked)},
         {y.data + row * y.stride, y.stride, lanes, y.plane, y.far, y.streamed});
+    asked += share;
   });
 }
 
@@ -101,14 +107,27 @@ M2_INLINE void block_product_panels(const BlockWeights<T>& w, BlockVectors<const
   }
 }
 
+/// True if tiles of one register of vectors are better than wider ones: where sums are stored a few at a time, unless
+/// the weights of the block, which each of them reads, leave little of the first-level cache, or digits a multiple of
+/// 4 KiB apart share one of its sets, or results bypass the caches, which takes a longer piece of memory at a time.
+template <class T>
+bool narrow_tiles(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y) {
+  if (register_bytes < 64 || planes_of<T> == 2 || y.streamed || tile_sums() != 12) return false;
+  constexpr Index size = sizeof(T);
+  return w.rows * w.columns * size <= Index{1} << 14 && (w.columns > 16 || !y.far) &&
+         (w.columns <= 32 || x.stride * size % 4096 != 0);
+}
+
 /// y = W x for `batch` vectors, a multiple of a register's lanes. Inlined: a small block costs less than passing all
 /// these arguments through memory twice.
 template <class T>
 M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
                              Index batch, NextBlock next) {
   Index b = 0;
-  if constexpr (batch_columns < T >> 2) block_product_panels<T, batch_columns<T>>(w, x, y, batch, next, b);
-  block_product_panels<T, 2>(w, x, y, batch, next, b);
+  if (!narrow_tiles(w, x, y)) {
+    if constexpr (batch_columns < T >> 2) block_product_panels<T, batch_columns<T>>(w, x, y, batch, next, b);
+    block_product_panels<T, 2>(w, x, y, batch, next, b);
+  }
   block_product_panels<T, 1>(w, x, y, batch, next, b);
 }
 

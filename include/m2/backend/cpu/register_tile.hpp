@@ -19,6 +19,7 @@ template <class T>
 struct TileOperand {
   const RealOf<T>* data;
   Index step, row, plane = 0, ahead = 0;
+  Index lines = 16;  ///< of the V registers of a term, so many are prefetched
 };
 
 /// Where the sums (j, v) go. A `far` result is not in the first two caches yet: its lines are asked for at the start.
@@ -50,7 +51,7 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   constexpr Index groups = (J + 2) / 3;
   const R* rows[std::size_t{groups}];
   const Index row = left.row, step = left.step, column = right.row, right_step = right.step, ahead = right.ahead,
-              left_ahead = left.ahead;
+              left_ahead = left.ahead, lines = std::min(V, right.lines);
   M2_UNROLL
   for (Index g = 0; g < groups; ++g) rows[g] = left.data + 3 * g * row;
   const R* from = right.data;
@@ -78,8 +79,8 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
       // A single register may as well be multiplied by numbers in memory.
       if constexpr (V > 1 || Kind == Left::lanes) keep_in_register(x[v]);
     }
-    if (ahead != 0) M2_UNROLL
-    for (Index v = 0; v < V; ++v) prefetch_line(from + ahead + v * column);
+    if (ahead != 0)
+      for (Index v = 0; v < lines; ++v) prefetch_line(from + ahead + v * column);
     if (prefetch_left && one_piece) {
       M2_UNROLL
       for (Index i = 0; i < J * planes; i += line) prefetch_line(soon + i);
@@ -125,11 +126,20 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   for (Index v = 0; v < V; ++v) store_lanes<T>(sums[j][v], at + v * to_column, result.plane);
 }
 
-/// The most rows of a tile that are no more than `rows`. Tiles have 1, 2, 4, 6, 8 or 12 rows, which make any number out
-/// of hardly more tiles than every size would, with half as many to compile; and 3 where registers are too few for
-/// more.
+/// The registers of sums in a tile: what the registers hold beside operands, but 12 where more of them stored in one
+/// go stop the products. That is AMD's family 19h, Zen 4, which moves registers of 64 bytes in halves.
+inline Index tile_sums() {
+#if defined(__GNUC__) && defined(__AVX512F__) && defined(__x86_64__)
+  static const Index sums = __builtin_cpu_is("amdfam19h") ? 12 : 24;
+  return sums;
+#else
+  return register_bytes == 64 ? 24 : 12;
+#endif
+}
+
+/// The most rows of a tile that are no more than `rows`. Tiles have 1, 2, 3, 4, 6, 8 or 12 rows, which make any number
+/// out of hardly more tiles than every size would, with half as many to compile.
 constexpr Index tile_size(Index rows) {
-  if (rows == 3) return register_bytes == 64 ? 2 : 3;
   return rows >= 12 ? 12 : rows >= 8 ? 8 : rows >= 6 ? 6 : std::min<Index>(rows, 4);
 }
 
@@ -146,14 +156,15 @@ template <class T, Left Kind, Index V, Index Largest>
 inline constexpr auto register_tiles = tiles_of_rows<T, Kind, V>(std::make_integer_sequence<Index, Largest>{});
 
 /// Calls f(size, row) for tiles of at most `largest` rows that cover `rows` rows: the largest there are, but so that at
-/// least three rows are left for the last one if so many are there: sums of fewer rows wait for one another. `largest`
-/// is at least 2.
+/// least three rows are left for the last one, and eight behind one of twelve, if so many are there: sums of fewer rows
+/// wait for one another. `largest` is at least 2.
 template <class F>
 M2_INLINE void for_row_tiles(Index rows, Index largest, F&& f) {
   for (Index row = 0; row < rows;) {
     const Index left = rows - row;
     Index size = tile_size(std::min(left, largest));
-    if (left - size == 2 || (left - size == 1 && tile_size(3) == 3)) size = tile_size(std::max<Index>(left - 3, 2));
+    if (size == 12 && left > 13 && left < 20) size = 8;
+    if (left - size == 2 || left - size == 1) size = tile_size(std::max<Index>(left - 3, 2));
     f(size, row);
     row += size;
   }

@@ -36,7 +36,8 @@ Index row_pitch(Index features) {
 /// have to stay in the first-level cache.
 inline constexpr Index lane_terms = 64, number_terms = 256;
 
-/// The sizes of tiles whose left operand is a register: with its V + 1 operands it fills the registers.
+/// The largest tile whose left operand is a register: with its V + 1 operands it fills the registers. Where tiles have
+/// 12 sums (tile_sums) it is one of 3 x 4.
 inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = register_bytes == 64 ? 6 : 3;
 
 /// The tile of so many rows and columns whose operands are registers.
@@ -54,10 +55,12 @@ RegisterTile<R> lanes_tile(Index rows, Index columns) {
 template <class R>
 void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_stride, VectorRows<R> y, Index y_stride,
                    Index batch, Index next) {
-  for_row_tiles(w.outputs, lane_columns, [&](Index columns, Index e) {
+  const bool few = register_bytes == 64 && tile_sums() == 12;
+  const Index most_columns = few ? 4 : lane_columns, most_rows = few ? 3 : lane_rows;
+  for_row_tiles(w.outputs, most_columns, [&](Index columns, Index e) {
     for (Index k = 0; k < w.terms; k += lane_terms) {
       const Index terms = std::min(lane_terms, w.terms - k);
-      for_row_tiles(batch, lane_rows, [&](Index rows, Index b) {
+      for_row_tiles(batch, most_rows, [&](Index rows, Index b) {
         // The weights that come next are fetched while the first vectors are at work.
         lanes_tile<R>(rows, columns)(
             terms, {x.data + b * x.pitch + k * x_stride, x_stride, x.pitch, 0, x.far && e == 0 ? next : 0},
@@ -75,7 +78,7 @@ template <class R>
 void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<R> y, Index batch, Index next) {
   constexpr Index lanes = Lanes<R>::count;
   const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
-    constexpr Index largest = V == 4 ? 4 : tile_rows<R, V>;
+    const Index largest = V == 4 ? 4 : std::min(tile_rows<R, V>, tile_sums() / V);
     for (Index k = 0; k < w.terms; k += number_terms) {
       const Index terms = std::min(number_terms, w.terms - k);
       for_row_tiles(batch, largest, [&](Index rows, Index b) {
@@ -88,8 +91,8 @@ void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<
   };
   Index e = 0;
   if constexpr (register_bytes == 64) {
-    for (; w.terms <= lane_terms && e + 4 * lanes <= w.outputs; e += 4 * lanes)
-      columns(std::integral_constant<Index, 4>{}, e);
+    const bool wide = w.terms <= lane_terms && (tile_sums() == 24 || y.streamed);
+    for (; wide && e + 4 * lanes <= w.outputs; e += 4 * lanes) columns(std::integral_constant<Index, 4>{}, e);
   }
   for (; e + 2 * lanes <= w.outputs; e += 2 * lanes) columns(std::integral_constant<Index, 2>{}, e);
   if (e < w.outputs) columns(std::integral_constant<Index, 1>{}, e);
