@@ -42,40 +42,51 @@ RegisterTile<T> number_tile(Index rows) {
   return register_tiles<T, Left::number, V, tile_rows<T, V>>[static_cast<std::size_t>(rows - 1)];
 }
 
-/// sums(e, d) += sum over k of left(k, e) right(k, d) for `rows` numbers e and `columns` numbers d, whole registers of
-/// them, side by side: the gradient of the weights of a block.
+/// The registers of the batch side by side in a tile of the multiply, where there are as many.
 template <class T>
+inline constexpr Index batch_columns = register_bytes == 64 ? 4 / planes_of<T> : tile_columns;
+
+/// sums(e, d) += sum over k of left(k, e) right(k, d) for `rows` numbers e and `columns` numbers d, whole registers of
+/// them, side by side: the gradient of the weights of a block. before_tile() is called before each register tile.
+template <class T, class Before>
 void accumulate_products(Index rows, Index columns, Index terms, const TileOperand<T>& left,
-                         const TileOperand<T>& right, const TileResult<RealOf<T>>& sums) {
+                         const TileOperand<T>& right, const TileResult<RealOf<T>>& sums, Before&& before_tile) {
   constexpr Index lanes = Lanes<T>::count;
   const auto panel = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
     constexpr Index largest = tile_rows<T, V>;
     for_row_tiles(rows, largest, [&](Index size, Index e) {
+      before_tile();
       number_tile<T, V>(size)(terms, {left.data + e * left.row, left.step, left.row, left.plane},
                               {right.data + d, right.step, lanes, right.plane},
-                              {sums.data + e * sums.row + d, sums.row, lanes, sums.plane, false, false, true});
+                              {sums.data + e * sums.row + d, sums.row, lanes, sums.plane, sums.far, false, true});
     });
   };
-  constexpr Index side = tile_columns;
+  constexpr Index widest = batch_columns<T>, side = tile_columns;
   Index d = 0;
+  if constexpr (widest > side) {
+    for (; d + widest * lanes <= columns; d += widest * lanes) panel(std::integral_constant<Index, widest>{}, d);
+  }
   for (; d + side * lanes <= columns; d += side * lanes) panel(std::integral_constant<Index, side>{}, d);
   if (d < columns) panel(std::integral_constant<Index, 1>{}, d);
 }
-
-/// The registers of the batch side by side in a tile of the multiply, where there are as many.
-template <class T>
-inline constexpr Index batch_columns = register_bytes == 64 ? 4 / planes_of<T> : tile_columns;
 
 /// Where the vectors of the block that comes next lie, seen from this one, and whether its weights follow on these.
 struct NextBlock {
   bool weights;
   Index vectors;
+
+  /// After this panel comes the next one of this block; after the last one, the first of the next block.
+  NextBlock after_panel(Index b, Index step, Index batch) const {
+    return b + step < batch ? NextBlock{false, step} : NextBlock{weights, vectors - b};
+  }
+  /// How far ahead of the vectors those lie that the tile from this row on prefetches; 0: it does not.
+  Index before_tile(Index row) const { return row == 0 ? vectors : 0; }
 };
 
 /// All rows of the product for V registers of vectors.
-template <class T, Index V>
+template <class T, Index V, class Next>
 M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
-                                   NextBlock next) {
+                                   Next&& next) {
   constexpr Index planes = planes_of<T>, lanes = Lanes<T>::count;
   const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
   const Index row_stride = w.row_stride * planes;
@@ -84,28 +95,24 @@ M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const 
     number_tile<T, V>(rows)(
         w.columns,
         {numbers + row * row_stride, w.column_stride * planes, row_stride, 1, next.weights ? rows * row_stride : 0},
-        {x.data, x.stride, lanes, x.plane, row == 0 ? next.vectors : 0},
+        {x.data, x.stride, lanes, x.plane, next.before_tile(row)},
         {y.data + row * y.stride, y.stride, lanes, y.plane, y.far, y.streamed});
   });
 }
 
-/// The panels of V registers from vector b on, as many as there are. The next panel of this block is prefetched, or
-/// after the last one the first of the next block, and its weights.
-template <class T, Index V>
+/// The panels of V registers from vector b on, as many as there are.
+template <class T, Index V, class Next>
 M2_INLINE void block_product_panels(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x,
-                                    BlockVectors<RealOf<T>> y, Index batch, NextBlock next, Index& b) {
+                                    BlockVectors<RealOf<T>> y, Index batch, Next&& next, Index& b) {
   constexpr Index step = V * Lanes<T>::count;
-  for (; b + step <= batch; b += step) {
-    const NextBlock ahead = b + step < batch ? NextBlock{false, step} : NextBlock{next.weights, next.vectors - b};
-    block_product_panel<T, V>(w, x.at(b), y.at(b), ahead);
-  }
+  for (; b + step <= batch; b += step) block_product_panel<T, V>(w, x.at(b), y.at(b), next.after_panel(b, step, batch));
 }
 
-/// y = W x for `batch` vectors, a multiple of a register's lanes. Inlined: a small block costs less than passing all
-/// these arguments through memory twice.
-template <class T>
+/// y = W x for `batch` vectors, a multiple of a register's lanes; `next` prefetches what comes next. Inlined: a small
+/// block costs less than passing all these arguments through memory twice.
+template <class T, class Next>
 M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
-                             Index batch, NextBlock next) {
+                             Index batch, Next&& next) {
   Index b = 0;
   if constexpr (batch_columns < T >> 2) block_product_panels<T, batch_columns<T>>(w, x, y, batch, next, b);
   block_product_panels<T, 2>(w, x, y, batch, next, b);

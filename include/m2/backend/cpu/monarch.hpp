@@ -39,7 +39,7 @@ void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x,
       const Index x_at = o * x_outer + i * x.stride, y_at = o * y_outer + i * y.stride;
       if (++i == f.inner) i = 0, ++o;
       const Index next = block + 1 < end ? o * x_outer + i * x.stride - x_at : 0;
-      block_product(matrix, from.at(x_at), to.at(y_at), width, {next != 0, next});
+      block_product(matrix, from.at(x_at), to.at(y_at), width, NextBlock{next != 0, next});
     }
   });
 }

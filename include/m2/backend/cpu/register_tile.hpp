@@ -14,7 +14,8 @@ namespace m2::detail {
 
 /// The elements (k, j) of an operand, k the index that is summed over: numbers or whole registers. Strides count real
 /// numbers; `plane` is the distance from a real part to its imaginary part. If `ahead` is not 0, what lies that far
-/// behind an element will be read soon, and is prefetched.
+/// behind an element will be read soon, and is prefetched: vectors of the batch that numbers meet into the second-level
+/// cache, since in the first one they would take the place of what is at work.
 template <class T>
 struct TileOperand {
   const RealOf<T>* data;
@@ -79,7 +80,13 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
       if constexpr (V > 1 || Kind == Left::lanes) keep_in_register(x[v]);
     }
     if (ahead != 0) M2_UNROLL
-    for (Index v = 0; v < V; ++v) prefetch_line(from + ahead + v * column);
+    for (Index v = 0; v < V; ++v) {
+      if constexpr (Kind == Left::number) {
+        prefetch_far(from + ahead + v * column);
+      } else {
+        prefetch_line(from + ahead + v * column);
+      }
+    }
     if (prefetch_left && one_piece) {
       M2_UNROLL
       for (Index i = 0; i < J * planes; i += line) prefetch_line(soon + i);
