@@ -47,8 +47,9 @@ template <class T>
 inline constexpr Index batch_columns = register_bytes == 64 ? 4 / planes_of<T> : tile_columns;
 
 /// sums(e, d) += sum over k of left(k, e) right(k, d) for `rows` numbers e and `columns` numbers d, whole registers of
-/// them, side by side: the gradient of the weights of a block. before_tile() is called before each register tile.
-template <class T, class Before>
+/// them, at most Widest registers side by side: the gradient of the weights of a block. before_tile() is called before
+/// each register tile.
+template <class T, Index Widest, class Before>
 void accumulate_products(Index rows, Index columns, Index terms, const TileOperand<T>& left,
                          const TileOperand<T>& right, const TileResult<RealOf<T>>& sums, Before&& before_tile) {
   constexpr Index lanes = Lanes<T>::count;
@@ -61,10 +62,10 @@ void accumulate_products(Index rows, Index columns, Index terms, const TileOpera
                               {sums.data + e * sums.row + d, sums.row, lanes, sums.plane, sums.far, false, true});
     });
   };
-  constexpr Index widest = batch_columns<T>, side = tile_columns;
+  constexpr Index side = tile_columns;
   Index d = 0;
-  if constexpr (widest > side) {
-    for (; d + widest * lanes <= columns; d += widest * lanes) panel(std::integral_constant<Index, widest>{}, d);
+  if constexpr (Widest > side) {
+    for (; d + Widest * lanes <= columns; d += Widest * lanes) panel(std::integral_constant<Index, Widest>{}, d);
   }
   for (; d + side * lanes <= columns; d += side * lanes) panel(std::integral_constant<Index, side>{}, d);
   if (d < columns) panel(std::integral_constant<Index, 1>{}, d);

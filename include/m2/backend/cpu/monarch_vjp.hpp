@@ -173,10 +173,11 @@ void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, V
                           gathered + (e * planes + p) * most);
           gradient = {gathered, planes * most, most};
         }
-        accumulate_products<T>(f.out, sums.pitch, vectors, {gradient.data, 1, gradient.stride, gradient.plane},
-                               {turned, turned_row, 0, sums.pitch},
-                               {sums.data + block * f.out * turned_row, turned_row, 0, sums.pitch, far && b == 0},
-                               [&] { next.before_tile(); });
+        accumulate_products<T, batch_columns<T>>(
+            f.out, sums.pitch, vectors, {gradient.data, 1, gradient.stride, gradient.plane},
+            {turned, turned_row, 0, sums.pitch},
+            {sums.data + block * f.out * turned_row, turned_row, 0, sums.pitch, far && b == 0},
+            [&] { next.before_tile(); });
         block_product(transposed, gradient, results.at(b), vectors, next);
       }
     }
