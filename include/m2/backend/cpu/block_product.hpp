@@ -43,68 +43,71 @@ RegisterTile<T> number_tile(Index rows) {
   return register_tiles<T, Left::number, V, tile_rows<T, V>>[static_cast<std::size_t>(rows - 1)];
 }
 
-/// sums(e, d) += sum over k of left(k, e) right(k, d) for `rows` numbers e and `columns` numbers d, whole registers of
-/// them, side by side: the gradient of the weights of a block.
+/// The registers of the batch side by side in a tile of the multiply, where there are as many.
 template <class T>
+inline constexpr Index batch_columns = register_bytes == 64 ? 4 / planes_of<T> : tile_columns;
+
+/// sums(e, d) += sum over k of left(k, e) right(k, d) for `rows` numbers e and `columns` numbers d, whole registers of
+/// them, at most Widest registers side by side: the gradient of the weights of a block. before_tile() is called before
+/// each register tile.
+template <class T, Index Widest, class Before>
 void accumulate_products(Index rows, Index columns, Index terms, const TileOperand<T>& left,
-                         const TileOperand<T>& right, const TileResult<RealOf<T>>& sums) {
+                         const TileOperand<T>& right, const TileResult<RealOf<T>>& sums, Before&& before_tile) {
   constexpr Index lanes = Lanes<T>::count;
   const auto panel = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
     const Index largest = std::min(tile_rows<T, V>, tile_sums() / planes_of<T> / V);
     for_row_tiles(rows, largest, [&](Index size, Index e) {
+      before_tile();
       number_tile<T, V>(size)(terms, {left.data + e * left.row, left.step, left.row, left.plane},
                               {right.data + d, right.step, lanes, right.plane},
-                              {sums.data + e * sums.row + d, sums.row, lanes, sums.plane, false, false, true});
+                              {sums.data + e * sums.row + d, sums.row, lanes, sums.plane, sums.far, false, true});
     });
   };
   constexpr Index side = tile_columns;
   Index d = 0;
+  if constexpr (Widest > side) {
+    for (; d + Widest * lanes <= columns; d += Widest * lanes) panel(std::integral_constant<Index, Widest>{}, d);
+  }
   for (; d + side * lanes <= columns; d += side * lanes) panel(std::integral_constant<Index, side>{}, d);
   if (d < columns) panel(std::integral_constant<Index, 1>{}, d);
 }
-
-/// The registers of the batch side by side in a tile of the multiply, where there are as many.
-template <class T>
-inline constexpr Index batch_columns = register_bytes == 64 ? 4 / planes_of<T> : tile_columns;
 
 /// Where the vectors of the block that comes next lie, seen from this one, and whether its weights follow on these.
 struct NextBlock {
   bool weights;
   Index vectors;
+
+  /// After this panel comes the next one of this block; after the last one, the first of the next block.
+  NextBlock after_panel(Index b, Index step, Index batch) const {
+    return b + step < batch ? NextBlock{false, step} : NextBlock{weights, vectors - b};
+  }
+  /// How far ahead of the vectors those lie that the tile from this row on prefetches; 0: it does not.
+  Index before_tile(Index row) const { return row == 0 ? vectors : 0; }
 };
 
 /// All rows of the product for V registers of vectors.
-template <class T, Index V>
+template <class T, Index V, class Next>
 M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
-                                   NextBlock next) {
+                                   Next&& next) {
   constexpr Index planes = planes_of<T>, lanes = Lanes<T>::count;
   const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
   const Index row_stride = w.row_stride * planes;
   constexpr Index largest = tile_rows<T, V>;
-  // The lines of a term are shared among the first tiles: memory does not answer to all of them at once.
-  const Index share = w.rows > (V - 1) * largest ? 1 : w.rows > largest ? (V + 1) / 2 : V;
-  Index asked = 0;
   for_row_tiles(w.rows, largest, [&](Index rows, Index row) {
     number_tile<T, V>(rows)(
         w.columns,
         {numbers + row * row_stride, w.column_stride * planes, row_stride, 1, next.weights ? rows * row_stride : 0},
-        {x.data, x.stride, lanes, x.plane, asked < V && next.vectors != 0 ? next.vectors + asked * lanes : 0,
-         std::min(share, V - asked)},
+        {x.data, x.stride, lanes, x.plane, next.before_tile(row)},
         {y.data + row * y.stride, y.stride, lanes, y.plane, y.far, y.streamed});
-    asked += share;
   });
 }
 
-/// The panels of V registers from vector b on, as many as there are. The next panel of this block is prefetched, or
-/// after the last one the first of the next block, and its weights.
-template <class T, Index V>
+/// The panels of V registers from vector b on, as many as there are.
+template <class T, Index V, class Next>
 M2_INLINE void block_product_panels(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x,
-                                    BlockVectors<RealOf<T>> y, Index batch, NextBlock next, Index& b) {
+                                    BlockVectors<RealOf<T>> y, Index batch, Next&& next, Index& b) {
   constexpr Index step = V * Lanes<T>::count;
-  for (; b + step <= batch; b += step) {
-    const NextBlock ahead = b + step < batch ? NextBlock{false, step} : NextBlock{next.weights, next.vectors - b};
-    block_product_panel<T, V>(w, x.at(b), y.at(b), ahead);
-  }
+  for (; b + step <= batch; b += step) block_product_panel<T, V>(w, x.at(b), y.at(b), next.after_panel(b, step, batch));
 }
 
 /// True if tiles of one register of vectors are better than wider ones: where sums are stored a few at a time, unless
@@ -118,11 +121,11 @@ bool narrow_tiles(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, Blo
          (w.columns <= 32 || x.stride * size % 4096 != 0);
 }
 
-/// y = W x for `batch` vectors, a multiple of a register's lanes. Inlined: a small block costs less than passing all
-/// these arguments through memory twice.
-template <class T>
+/// y = W x for `batch` vectors, a multiple of a register's lanes; `next` prefetches what comes next. Inlined: a small
+/// block costs less than passing all these arguments through memory twice.
+template <class T, class Next>
 M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
-                             Index batch, NextBlock next) {
+                             Index batch, Next&& next) {
   Index b = 0;
   if (!narrow_tiles(w, x, y)) {
     if constexpr (batch_columns < T >> 2) block_product_panels<T, batch_columns<T>>(w, x, y, batch, next, b);

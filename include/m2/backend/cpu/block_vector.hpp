@@ -9,18 +9,23 @@
 namespace m2::detail {
 
 /// Lane j of the result is the sum of all lanes of rows[j], for as many rows as a register has lanes. Every round adds
-/// halves of registers and puts the sums of two rows side by side.
+/// halves, first those of every 16 bytes, then those of registers, and puts the sums of two rows side by side.
 template <class T>
 M2_INLINE Lanes<T> add_lanes(Lanes<T>* rows) {
   constexpr Index n = Lanes<T>::count;
 #if defined(__GNUC__)
+  constexpr Index piece = 16 / static_cast<Index>(sizeof(T));
   using Every = std::make_index_sequence<static_cast<std::size_t>(n)>;
   M2_UNROLL
-  for (Index half = n / 2; half > 0; half /= 2) {
-    M2_UNROLL
-    for (Index i = 0; i < half; ++i)
-      rows[i] = interleave<0>(rows[i], rows[i + half], Every{}) + interleave<1>(rows[i], rows[i + half], Every{});
-  }
+  for (Index half = piece / 2; half > 0; half /= 2) M2_UNROLL
+  for (Index p = 0; p < n; p += piece) M2_UNROLL
+  for (Index i = p; i < p + half; ++i)
+    rows[i] = interleave<0>(rows[i], rows[i + half], Every{}) + interleave<1>(rows[i], rows[i + half], Every{});
+  M2_UNROLL
+  for (Index step = piece; step < n; step *= 2) M2_UNROLL
+  for (Index p = 0; p < n; p += 2 * step)
+    rows[p] =
+        every_other_piece<0>(rows[p], rows[p + step], Every{}) + every_other_piece<1>(rows[p], rows[p + step], Every{});
   return rows[0];
 #else
   T sums[static_cast<std::size_t>(n)] = {};

@@ -39,7 +39,7 @@ void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x,
       const Index x_at = o * x_outer + i * x.stride, y_at = o * y_outer + i * y.stride;
       if (++i == f.inner) i = 0, ++o;
       const Index next = block + 1 < end ? o * x_outer + i * x.stride - x_at : 0;
-      block_product(matrix, from.at(x_at), to.at(y_at), width, {true, next});
+      block_product(matrix, from.at(x_at), to.at(y_at), width, NextBlock{true, next});
     }
   });
 }
@@ -113,8 +113,8 @@ void apply_nested_factors(std::span<const FactorShape, 2> factors, const T* cons
     for (Index o = groups * part / threads; o < groups * (part + 1) / threads; ++o) {
       apply_factor<T>(first, weights[0] + o * first.weight_count(), x.from_feature(o * first.in_size()), between,
                       width);
-      apply_factor<T, R>(second, weights[1] + o * second.weight_count(), between,
-                         y.from_feature(o * second.out_size()), width);
+      apply_factor<T, R>(second, weights[1] + o * second.weight_count(), between, y.from_feature(o * second.out_size()),
+                         width);
     }
   });
 }

@@ -82,58 +82,136 @@ class PartialGradients {
   R* own_ = nullptr;
 };
 
+/// What is read after the products at hand: it is prefetched into the second-level cache, a part before each register
+/// tile. All of it at once would stop the products until memory has answered.
+template <class R>
+class ReadAhead {
+ public:
+  /// Rows of so many numbers.
+  explicit ReadAhead(Index row) : row_(row) {}
+  void add(const R* data, Index stride, Index rows) { parts_[count_++] = {data, stride, rows}; }
+  void add(BlockVectors<const R> vectors, Index digits) {
+    add(vectors.data, vectors.stride, digits);
+    if (vectors.plane != 0) add(vectors.data + vectors.plane, vectors.stride, digits);
+  }
+
+  // Answers what block_product asks of NextBlock.
+  static constexpr bool weights = false;
+  ReadAhead& after_panel(Index, Index, Index) { return *this; }
+  Index before_tile(Index = 0) {
+    constexpr Index line = 64 / static_cast<Index>(sizeof(R)), lines = 40;
+    for (Index asked = 0; asked < lines && at_ < count_; asked += row_ / line) {
+      Rows& part = parts_[at_];
+      for (Index i = 0; i < row_; i += line) prefetch_far(part.data + i);
+      part.data += part.stride;
+      if (--part.rows == 0) ++at_;
+    }
+    return 0;
+  }
+
+ private:
+  struct Rows {
+    const R* data;
+    Index stride, rows;
+  };
+  Rows parts_[5] = {};
+  Index row_, count_ = 0, at_ = 0;
+};
+
 struct TurnedScratch;
 
-/// One factor, all its blocks: dx = W^T g, and dW += g x^T. The vectors of g are brought together first: both products
-/// read them several times, and in the tile they may lie a power of two apart. x is turned, so that its digits are
-/// contiguous.
+/// Vectors whose products with a block are computed at once: x turned takes half of the first-level cache, if those are
+/// enough terms for a tile of the weight gradients to be worth its stores.
+template <class R>
+Index gradient_vectors(Index turned_row) {
+  constexpr Index least = 64, bytes = Index{1} << 14;
+  return std::max(least, bytes / static_cast<Index>(sizeof(R)) / turned_row / least * least);
+}
+
+/// One factor, all its blocks: dx = W^T g, and dW += g x^T, a few vectors of a block at a time, in the first-level
+/// cache. x is turned, so that its digits are contiguous. If `gather`, vectors of g are brought together first: both
+/// products read them several times, and in the caller's memory they may lie a power of two apart. If `far`, what comes
+/// next is prefetched. dx may take the place of x.
 template <class T, class R = RealOf<T>>
 void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, VectorTile<const R> g, VectorTile<R> dx,
-                GradientSums<R> sums, Index width) {
-  constexpr Index lanes = Lanes<T>::count, planes = planes_of<T>;
+                GradientSums<R> sums, Index width, bool gather, bool far) {
+  constexpr Index planes = planes_of<T>;
   const int threads = width * f.weight_count() > parallel_products ? available_threads() : 1;
-  const Index plane = width + lanes, turned_row = planes * sums.pitch;
+  const Index turned_row = planes * sums.pitch, most = gradient_vectors<R>(turned_row), block_size = f.out * f.in;
   parallel_parts(threads, threads, [&](Index part) {
-    R* turned = thread_scratch<TurnedScratch, R>(width * turned_row + f.out * planes * plane);
-    R* gathered = turned + width * turned_row;
-    for (Index block = f.blocks() * part / threads; block < f.blocks() * (part + 1) / threads; ++block) {
-      const Index o = block / f.inner, i = block % f.inner;
-      const auto from = block_of(x, o, i, f.in, f.inner), gradient = block_of(g, o, i, f.out, f.inner);
-      for (Index p = 0; p < planes; ++p) {
-        transpose(from.data + p * from.plane, from.stride, f.in, width, turned + p * sums.pitch, turned_row);
-        for (Index b = 0; b < width; ++b)
-          std::fill(turned + b * turned_row + p * sums.pitch + f.in, turned + b * turned_row + (p + 1) * sums.pitch,
-                    R{0});
-        for (Index e = 0; e < f.out; ++e)
-          std::copy_n(gradient.data + e * gradient.stride + p * gradient.plane, width,
-                      gathered + (e * planes + p) * plane);
+    R* turned = thread_scratch<TurnedScratch, R>(most * (turned_row + f.out * planes));
+    R* gathered = turned + most * turned_row;
+    if (f.in < sums.pitch) std::fill_n(turned, most * turned_row, R{0});
+    const Index end = f.blocks() * (part + 1) / threads;
+    for (Index block = f.blocks() * part / threads; block < end; ++block) {
+      const auto vectors_of = [&](VectorTile<const R> tile, Index of_block, Index digits) {
+        return block_of(tile, of_block / f.inner, of_block % f.inner, digits, f.inner);
+      };
+      const auto inputs = vectors_of(x, block, f.in), gradients = vectors_of(g, block, f.out);
+      const auto results = block_of(dx, block / f.inner, block % f.inner, f.in, f.inner);
+      const BlockWeights<T> transposed{weights + block * block_size, f.in, f.out, 1, f.in};
+      for (Index b = 0; b < width; b += most) {
+        const Index vectors = std::min(most, width - b);
+        ReadAhead<R> next(vectors);
+        if (far && b + vectors < width) {
+          next.add(gradients.at(b + vectors), f.out);
+          next.add(inputs.at(b + vectors), f.in);
+        } else if (far && block + 1 < end) {
+          next.add(vectors_of(g, block + 1, f.out), f.out);
+          next.add(vectors_of(x, block + 1, f.in), f.in);
+          next.add(reinterpret_cast<const R*>(transposed.data + block_size), vectors,
+                   (block_size * planes + vectors - 1) / vectors);
+        }
+        const auto from = inputs.at(b);
+        for (Index p = 0; p < planes; ++p)
+          transpose(from.data + p * from.plane, from.stride, f.in, vectors, turned + p * sums.pitch, turned_row);
+        auto gradient = gradients.at(b);
+        if (gather) {
+          for (Index e = 0; e < f.out; ++e)
+            for (Index p = 0; p < planes; ++p)
+              std::copy_n(gradient.data + e * gradient.stride + p * gradient.plane, vectors,
+                          gathered + (e * planes + p) * most);
+          gradient = {gathered, planes * most, most};
+        }
+        accumulate_products<T, batch_columns<T>>(
+            f.out, sums.pitch, vectors, {gradient.data, 1, gradient.stride, gradient.plane},
+            {turned, turned_row, 0, sums.pitch},
+            {sums.data + block * f.out * turned_row, turned_row, 0, sums.pitch, far && b == 0},
+            [&] { next.before_tile(); });
+        block_product(transposed, gradient, results.at(b), vectors, next);
       }
-      const BlockVectors<const R> both{gathered, planes * plane, plane};
-      accumulate_products<T>(f.out, sums.pitch, width, {both.data, 1, both.stride, plane},
-                             {turned, turned_row, 0, sums.pitch},
-                             {sums.data + block * f.out * turned_row, turned_row, 0, sums.pitch});
-      const BlockWeights<T> transposed{weights + block * f.out * f.in, f.in, f.out, 1, f.in};
-      block_product(transposed, both, block_of(dx, o, i, f.in, f.inner), width, {0, 0});
     }
   });
 }
 
-/// One tile of the VJP: the inputs of all factors are computed again, which costs less than keeping them in memory.
+/// One tile of the VJP: the inputs of all factors are computed again, which costs less than keeping them in memory. The
+/// gradient of an input takes its place. The caller's vectors are used where they lie, if the batch is contiguous
+/// there.
 template <class T, class S, class R = RealOf<T>>
 void multiply_vjp_tile(const MonarchCall<T>& call, std::span<const S* const> weights, Vectors<const T> x,
-                       Vectors<const T> dy, Vectors<T> dx, const PartialGradients<T>& sums, Index part, Index batch) {
+                       Vectors<const T> dy, Vectors<T> dx, const PartialGradients<T>& sums, Index part, Index batch,
+                       bool far, bool streamed) {
   const auto count = call.factors.size();
   const Index width = padded_batch<S>(batch), size = tile_buffer_size<S>(call, width);
-  R* buffer = thread_scratch<MonarchScratch, R>((static_cast<Index>(count) + 2) * size);
-  const auto input = [&](std::size_t f) {
-    const VectorTile<R> tile = tile_in<S>(buffer + static_cast<Index>(f) * size, width);
+  R* memory = thread_scratch<MonarchScratch, R>((static_cast<Index>(count) + 1) * size);
+  const auto buffer = [&](std::size_t f) {
+    const VectorTile<R> tile = tile_in<S>(memory + static_cast<Index>(f) * size, width);
     return f > 0 && f < count ? with_gaps<S>(tile, call.factors[f - 1], call.factors[f]) : tile;
   };
-  load_vectors<T, R>(x, input(0), call.in_features, call.padded_in(), batch, width);
+  const bool whole = call.in_features == call.padded_in();
+  const bool read_in_place = direct(x, batch, whole), write_in_place = direct(dx, batch, whole);
+  const bool gradient_in_place = direct(dy, batch, call.out_features == call.padded_out());
+  VectorTile<const R> first = buffer(0), gradient = buffer(count);
+  VectorTile<R> last = buffer(0);
+  if constexpr (Scalar<T>) {
+    if (read_in_place) first = {x.data, x.feature_stride, 0};
+    if (gradient_in_place) gradient = {dy.data, dy.feature_stride, 0};
+    if (write_in_place) last = {dx.data, dx.feature_stride, 0, 1, 0, far, streamed};
+  }
+  const auto input = [&](std::size_t f) -> VectorTile<const R> { return f == 0 ? first : buffer(f); };
+  if (!read_in_place) load_vectors<T, R>(x, buffer(0), call.in_features, call.padded_in(), batch, width);
   for (std::size_t f = 0; f + 1 < count; ++f)
-    apply_factor<S, R>(call.factors[f], weights[f], input(f), input(f + 1), width);
-  VectorTile<R> gradient = input(count), other = input(count + 1);
-  load_vectors<T, R>(dy, gradient, call.out_features, call.padded_out(), batch, width);
+    apply_factor<S, R>(call.factors[f], weights[f], input(f), buffer(f + 1), width);
   // Complex: conjugated gradients need no conjugated weights. conj(dx) = W^T conj(dy), conj(dW) = conj(dy) x^T.
   const auto conjugate_tile = [&](VectorTile<R> tile, Index features) {
     if constexpr (planes_of<T> == 2) {
@@ -141,12 +219,19 @@ void multiply_vjp_tile(const MonarchCall<T>& call, std::span<const S* const> wei
         for (Index b = 0; b < width; ++b) tile.feature(f)[tile.plane + b] = -tile.feature(f)[tile.plane + b];
     }
   };
-  conjugate_tile(gradient, call.padded_out());
-  for (std::size_t f = count; f-- > 0;) {
-    factor_vjp<S, R>(call.factors[f], weights[f], input(f), gradient, other, sums.of(part, f), width);
-    std::swap(gradient, other);
+  if (!gradient_in_place) {
+    load_vectors<T, R>(dy, buffer(count), call.out_features, call.padded_out(), batch, width);
+    conjugate_tile(buffer(count), call.padded_out());
   }
-  conjugate_tile(gradient, call.in_features);
+  for (std::size_t f = count; f-- > 0;) {
+    const VectorTile<R> to = f == 0 ? last : buffer(f);
+    factor_vjp<S, R>(call.factors[f], weights[f], input(f), gradient, to, sums.of(part, f), width,
+                     f + 1 == count && gradient_in_place, far);
+    gradient = to;
+  }
+  if (streamed) finish_streams();
+  if (write_in_place) return;
+  conjugate_tile(last, call.in_features);
   store_vectors<T, R>(gradient, dx, call.in_features, batch);
 }
 
@@ -165,13 +250,16 @@ void cpu_monarch_multiply_vjp(const MonarchCall<T>& call, Vectors<const T> x, Ve
   const int available = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;
   const Index tile = tile_size<S>(call.widest, call.batch, available), tiles = (call.batch + tile - 1) / tile;
   const int threads = tiles >= available ? available : 1;
+  const bool far = vectors_are_far(call);
+  bool streamed = false;
+  if constexpr (Scalar<T>) streamed = streams(dx.data, dx.feature_stride, call.in_features * call.batch);
   const PartialGradients<T> sums(call.factors, dweights, threads);
   with_sum_weights(call, [&](std::span<const S* const> weights) {
     parallel_parts(threads, threads, [&](Index part) {
       for (Index t = tiles * part / threads; t < tiles * (part + 1) / threads; ++t) {
         const Index begin = t * tile;
         multiply_vjp_tile<T, S>(call, weights, x.at(begin), dy.at(begin), dx.at(begin), sums, part,
-                                std::min(tile, call.batch - begin));
+                                std::min(tile, call.batch - begin), far, streamed);
       }
     });
   });

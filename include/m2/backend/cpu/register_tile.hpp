@@ -14,12 +14,12 @@ namespace m2::detail {
 
 /// The elements (k, j) of an operand, k the index that is summed over: numbers or whole registers. Strides count real
 /// numbers; `plane` is the distance from a real part to its imaginary part. If `ahead` is not 0, what lies that far
-/// behind an element will be read soon, and is prefetched.
+/// behind an element will be read soon, and is prefetched: vectors of the batch that numbers meet into the second-level
+/// cache, since in the first one they would take the place of what is at work.
 template <class T>
 struct TileOperand {
   const RealOf<T>* data;
   Index step, row, plane = 0, ahead = 0;
-  Index lines = 16;  ///< of the V registers of a term, so many are prefetched
 };
 
 /// Where the sums (j, v) go. A `far` result is not in the first two caches yet: its lines are asked for at the start.
@@ -51,7 +51,7 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   constexpr Index groups = (J + 2) / 3;
   const R* rows[std::size_t{groups}];
   const Index row = left.row, step = left.step, column = right.row, right_step = right.step, ahead = right.ahead,
-              left_ahead = left.ahead, lines = std::min(V, right.lines);
+              left_ahead = left.ahead;
   M2_UNROLL
   for (Index g = 0; g < groups; ++g) rows[g] = left.data + 3 * g * row;
   const R* from = right.data;
@@ -79,8 +79,14 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
       // A single register may as well be multiplied by numbers in memory.
       if constexpr (V > 1 || Kind == Left::lanes) keep_in_register(x[v]);
     }
-    if (ahead != 0)
-      for (Index v = 0; v < lines; ++v) prefetch_line(from + ahead + v * column);
+    if (ahead != 0) M2_UNROLL
+    for (Index v = 0; v < V; ++v) {
+      if constexpr (Kind == Left::number) {
+        prefetch_far(from + ahead + v * column);
+      } else {
+        prefetch_far(from + ahead + v * column);
+      }
+    }
     if (prefetch_left && one_piece) {
       M2_UNROLL
       for (Index i = 0; i < J * planes; i += line) prefetch_line(soon + i);

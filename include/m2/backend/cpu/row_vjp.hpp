@@ -34,8 +34,8 @@ void rows_gradient(const FactorShape& f, VectorRows<const R> x, VectorRows<const
     const R* const from = x.data + o * f.in * f.inner;
     const R* const gradient = g.data + o * f.out * f.inner;
     if (f.inner == 1) {
-      accumulate_products<R>(f.out, f.in, batch, {gradient, g.pitch, 1}, {from, x.pitch, 0},
-                             {sums + o * f.out * f.in, f.in, 0});
+      accumulate_products<R, tile_columns>(f.out, f.in, batch, {gradient, g.pitch, 1}, {from, x.pitch, 0},
+                                           {sums + o * f.out * f.in, f.in, 0}, [] {});
       continue;
     }
     for (Index i = 0; i < f.inner; i += lanes, sums += packed_group<R>(f))

@@ -8,28 +8,49 @@
 namespace m2::detail {
 
 #if defined(__GNUC__)
-/// (a0, b0, a1, b1, ..) from the lower (Half 0) or upper (Half 1) halves of a and b.
+/// (a0, b0, a1, b1, ..) of the lower (Half 0) or upper (Half 1) halves of every 16 bytes of a and b. Rounds that stay
+/// within 16 bytes cost half of those that do not.
 template <std::size_t Half, class T, std::size_t... I>
 M2_INLINE Lanes<T> interleave(Lanes<T> a, Lanes<T> b, std::index_sequence<I...>) {
-  constexpr std::size_t n = sizeof...(I);
-  return {__builtin_shufflevector(a.v, b.v, static_cast<int>((I % 2 == 0 ? 0 : n) + Half * n / 2 + I / 2)...)};
+  constexpr std::size_t n = sizeof...(I), piece = 16 / sizeof(T);
+  return {__builtin_shufflevector(
+      a.v, b.v, static_cast<int>((I % 2 == 0 ? 0 : n) + I / piece * piece + Half * piece / 2 + I % piece / 2)...)};
+}
+/// Of all pieces of 16 bytes of a, then b, the even (Odd 0) or odd (Odd 1) ones.
+template <std::size_t Odd, class T, std::size_t... I>
+M2_INLINE Lanes<T> every_other_piece(Lanes<T> a, Lanes<T> b, std::index_sequence<I...>) {
+  constexpr std::size_t piece = 16 / sizeof(T);
+  return {__builtin_shufflevector(a.v, b.v, static_cast<int>((2 * (I / piece) + Odd) * piece + I % piece)...)};
 }
 
-/// A square of one register's width transposed in registers: log2(width) rounds of interleaving row i with row
-/// i + width / 2.
+/// A square of one register's width transposed in registers: first the squares of 16 bytes in it, log2(width) rounds
+/// of interleaving row i with row i + width / 2; then these squares change places, in as many rounds of the inverse.
 template <class T>
 M2_INLINE void transpose_square(const T* in, Index in_stride, T* out, Index out_stride) {
-  constexpr Index n = Lanes<T>::count;
+  constexpr Index n = Lanes<T>::count, piece = 16 / static_cast<Index>(sizeof(T)), pieces = n / piece;
   using Every = std::make_index_sequence<static_cast<std::size_t>(n)>;
   Lanes<T> rows[std::size_t{n}], next[std::size_t{n}];
   M2_UNROLL
   for (Index i = 0; i < n; ++i) rows[i] = Lanes<T>::load(in + i * in_stride);
   M2_UNROLL
-  for (Index width = 1; width < n; width *= 2) {
+  for (Index width = 1; width < piece; width *= 2) {
     M2_UNROLL
-    for (Index i = 0; i < n / 2; ++i) {
-      next[2 * i] = interleave<0>(rows[i], rows[i + n / 2], Every{});
-      next[2 * i + 1] = interleave<1>(rows[i], rows[i + n / 2], Every{});
+    for (Index p = 0; p < n; p += piece) M2_UNROLL
+    for (Index i = 0; i < piece / 2; ++i) {
+      next[p + 2 * i] = interleave<0>(rows[p + i], rows[p + i + piece / 2], Every{});
+      next[p + 2 * i + 1] = interleave<1>(rows[p + i], rows[p + i + piece / 2], Every{});
+    }
+    M2_UNROLL
+    for (Index i = 0; i < n; ++i) rows[i] = next[i];
+  }
+  M2_UNROLL
+  for (Index width = 1; width < pieces; width *= 2) {
+    M2_UNROLL
+    for (Index p = 0; p < pieces / 2; ++p) M2_UNROLL
+    for (Index i = 0; i < piece; ++i) {
+      const Lanes<T> a = rows[2 * p * piece + i], b = rows[(2 * p + 1) * piece + i];
+      next[p * piece + i] = every_other_piece<0>(a, b, Every{});
+      next[(p + pieces / 2) * piece + i] = every_other_piece<1>(a, b, Every{});
     }
     M2_UNROLL
     for (Index i = 0; i < n; ++i) rows[i] = next[i];
@@ -51,16 +72,13 @@ template <class T>
 void transpose(const T* in, Index in_stride, Index rows, Index cols, T* out, Index out_stride) {
   constexpr Index n = Lanes<T>::count;
   const Index whole_rows = rows / n * n, whole_cols = cols / n * n;
-  const auto square = [&](Index i, Index j) {
-    transpose_square(in + i * in_stride + j, in_stride, out + j * out_stride + i, out_stride);
-  };
-  if (in_stride >= out_stride) {
-    for (Index i = 0; i < whole_rows; i += n)
-      for (Index j = 0; j < whole_cols; j += n) square(i, j);
-  } else {
-    for (Index j = 0; j < whole_cols; j += n)
-      for (Index i = 0; i < whole_rows; i += n) square(i, j);
-  }
+  const bool rows_first = in_stride >= out_stride;
+  const Index outer = rows_first ? whole_rows : whole_cols, inner = rows_first ? whole_cols : whole_rows;
+  for (Index a = 0; a < outer; a += n)
+    for (Index b = 0; b < inner; b += n) {
+      const Index i = rows_first ? a : b, j = rows_first ? b : a;
+      transpose_square(in + i * in_stride + j, in_stride, out + j * out_stride + i, out_stride);
+    }
   for (Index i = 0; i < rows; ++i)
     for (Index j = i < whole_rows ? whole_cols : 0; j < cols; ++j) out[j * out_stride + i] = in[i * in_stride + j];
 }
