@@ -91,7 +91,7 @@ void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<
   };
   Index e = 0;
   if constexpr (register_bytes == 64) {
-    const bool wide = w.terms <= lane_terms && (tile_sums() == 24 || y.streamed);
+    const bool wide = w.terms <= lane_terms && (tile_sums() == 24 || w.terms > 32);
     for (; wide && e + 4 * lanes <= w.outputs; e += 4 * lanes) columns(std::integral_constant<Index, 4>{}, e);
   }
   for (; e + 2 * lanes <= w.outputs; e += 2 * lanes) columns(std::integral_constant<Index, 2>{}, e);
