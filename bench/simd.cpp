@@ -94,7 +94,7 @@ template <class T>
 void simd_case(Findings& found, const Effort& effort, Index terms) {
   const std::vector<SimdLayer<T>> all = layers<T>();
   const Index widest = simd_registers * detail::Lanes<T>::count;
-  Cpu be;  // all three in the first-level cache: 2, 16 and 2 KiB for 64 terms and registers of 64 bytes
+  Cpu be;  // all three in the first-level cache: at most 2, 16 and 2 KiB
   Tensor<T, 1, Cpu> left(be, {simd_rows * terms}), right(be, {terms * widest}), to(be, {simd_rows * widest});
   fill_random(left.data(), left.size());
   fill_random(right.data(), right.size());
@@ -127,8 +127,9 @@ void simd_case(Findings& found, const Effort& effort, Index terms) {
   }
   found.add("simd", ours / others, 1);
   if (terms == 64)
-    add_remark(std::string("SIMD layers, the same tile of ") + (sizeof(T) == 4 ? "float" : "double") +
-               ", 6 x 4 registers, 64 terms, of FMA peak:" + shares + ".");
+    add_remark(std::string("SIMD layers, the same tile of ") + (sizeof(T) == 4 ? "float" : "double") + ", " +
+               std::to_string(simd_rows) + " x " + std::to_string(simd_registers) +
+               " registers, 64 terms, of FMA peak:" + shares + ".");
 }
 
 }  // namespace

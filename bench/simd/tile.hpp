@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 
+#include "m2/backend/cpu/lanes.hpp"
 #include "m2/core/index.hpp"
 #include "m2/core/qualifiers.hpp"
 
@@ -11,10 +12,10 @@
 namespace m2::bench {
 
 /// to(j, v) = sum over k of left(j, k) right(k, v): six rows of numbers, `terms` apart, meet four registers, one behind
-/// the other. 24 sums.
+/// the other: 24 of 32 registers are sums. Of 16 registers, 12 are.
 template <class T>
 using SimdTile = void (*)(Index terms, const T* left, const T* right, T* to);
-inline constexpr Index simd_rows = 6, simd_registers = 4;
+inline constexpr Index simd_rows = 6, simd_registers = detail::register_bytes == 64 ? 4 : 2;
 
 /// What a layer makes of it: as it comes, and with the operands that are used six times pinned in registers.
 template <class T>
@@ -62,7 +63,7 @@ template <class T, class Layer, bool Pinned>
     M2_UNROLL
     for (Index v = 0; v < V; ++v) {
       x[v] = Layer::load(right + v * width);
-      if constexpr (Pinned) pin<T>(x[v]);
+      if constexpr (Pinned && width > 1) pin<T>(x[v]);  // Highway 1.0.3 without SSSE3: 1
     }
     M2_UNROLL
     for (Index j = 0; j < J; ++j) {
