@@ -78,6 +78,7 @@ int main(int argc, char** argv) {
   register_vjp_cases(effort);
   register_thread_cases(effort);
   register_convolution_cases(effort);
+  register_simd_cases(effort);
   register_program_cases(effort);
   Progress progress;
   benchmark::RunSpecifiedBenchmarks(&progress);

@@ -31,6 +31,7 @@ const std::vector<Measure>& measures() {
       {"convolution", "long convolution over the best FFTW, N = 1024 .. 65536", at_least, 1.5, worst, "x"},
       {"convolution_vjp", "its VJP over its forward pass", at_most, 2.2, worst, "x"},
       {"odd", "N = 36, 1000, 1155, 4099 over the round size beside it, B = 256", at_least, 0.7, worst, "x"},
+      {"simd", "register tile over the best by std::simd, xsimd, Highway", at_least, not_a_number, worst, "x"},
       {"portable", "built without -march, N = 1024, B = 256", at_least, 0.8, worst, "of its FMA peak"},
       {"compile", "compile time of m2/monarch.hpp and a multiply, -O2", at_most, 2.5, worst, "s"},
   };

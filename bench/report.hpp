@@ -86,6 +86,7 @@ void register_multiply_cases(const Effort& effort);
 void register_vjp_cases(const Effort& effort);
 void register_thread_cases(const Effort& effort);
 void register_convolution_cases(const Effort& effort);
+void register_simd_cases(const Effort& effort);
 void register_program_cases(const Effort& effort);
 
 }  // namespace m2::bench
