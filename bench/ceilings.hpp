@@ -33,7 +33,7 @@ class FmaLoop {
  public:
   static constexpr double flops = 2.0 * static_cast<double>(Register::count) * chains * steps;
 
-  void operator()() const {
+  [[gnu::noinline, gnu::aligned(64)]] void operator()() const {
     Register sums[chains], factor = Register::zero(), term = Register::zero();
     for (Index i = 0; i < Register::count; ++i) factor.v[i] = T(0.999), term.v[i] = T(1e-3);
     asm volatile("" : "+m"(factor), "+m"(term));  // unknown to the compiler from here on

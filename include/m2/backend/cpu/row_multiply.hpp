@@ -17,10 +17,12 @@ bool packing_pays(const MonarchCall<T>& call) {
 }
 
 /// True if the kernels for contiguous features beat those that transpose. They do not where weights of blocks along the
-/// lanes outgrow the first-level cache, unless the vectors are so few that reading the weights is the limit.
+/// lanes outgrow the first-level cache, nor where numbers have to be spread over registers: weights meet more vectors
+/// than a number of a vector meets outputs. They do where vectors are so few that reading the weights is the limit.
 template <class T>
 bool rows_pay(const MonarchCall<T>& call) {
-  return call.batch < Lanes<T>::count || std::ranges::all_of(call.factors, [](const FactorShape& f) {
+  if (call.batch < Lanes<T>::count) return true;
+  return numbers_are_operands && std::ranges::all_of(call.factors, [](const FactorShape& f) {
            return f.inner == 1 || std::max(f.in, f.out) <= lane_terms;
          });
 }
