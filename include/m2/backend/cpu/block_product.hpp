@@ -102,9 +102,12 @@ M2_INLINE void block_product_panels(const BlockWeights<T>& w, BlockVectors<const
   }
 }
 
-/// True if tiles of real numbers take a left operand that is spread over registers.
+/// True if tiles of real numbers take weights that are spread over registers, and for how many vectors that pays: it
+/// costs as much as the products with ten of them.
 template <class T>
 inline constexpr bool spreads_numbers = !numbers_are_operands && Scalar<T>;
+template <class T>
+inline constexpr Index least_spread_batch = 16 * Lanes<T>::count;
 
 struct SpreadScratch;
 
@@ -136,7 +139,9 @@ void spread_block_product(const BlockWeights<T>& w, BlockVectors<const T> x, Blo
 template <class T>
 M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
                              Index batch, NextBlock next) {
-  if constexpr (spreads_numbers<T>) return spread_block_product(w, x, y, batch);
+  if constexpr (spreads_numbers<T>) {
+    if (batch >= least_spread_batch<T>) return spread_block_product(w, x, y, batch);
+  }
   Index b = 0;
   if constexpr (batch_columns < T >> 2) block_product_panels<T, batch_columns<T>>(w, x, y, batch, next, b);
   block_product_panels<T, 2>(w, x, y, batch, next, b);

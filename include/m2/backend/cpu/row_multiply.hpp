@@ -17,12 +17,15 @@ bool packing_pays(const MonarchCall<T>& call) {
 }
 
 /// True if the kernels for contiguous features beat those that transpose. They do not where weights of blocks along the
-/// lanes outgrow the first-level cache, nor where numbers have to be spread over registers: weights meet more vectors
-/// than a number of a vector meets outputs. They do where vectors are so few that reading the weights is the limit.
+/// lanes outgrow the first-level cache, unless the vectors are so few that reading the weights is the limit; nor where
+/// weights are spread over registers, which meet more vectors than a number of a vector meets outputs.
 template <class T>
 bool rows_pay(const MonarchCall<T>& call) {
-  if (call.batch < Lanes<T>::count) return true;
-  return numbers_are_operands && std::ranges::all_of(call.factors, [](const FactorShape& f) {
+  if constexpr (spreads_numbers<T>) {
+    constexpr Index least = least_spread_batch<T>;
+    if (call.batch >= least && call.widest * least * static_cast<Index>(sizeof(T)) <= second_level_cache) return false;
+  }
+  return call.batch < Lanes<T>::count || std::ranges::all_of(call.factors, [](const FactorShape& f) {
            return f.inner == 1 || std::max(f.in, f.out) <= lane_terms;
          });
 }
