@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "m2/backend/cpu/register_tile.hpp"
+#include "m2/backend/cpu/scratch.hpp"
 #include "m2/backend/cpu/transpose.hpp"
 
 /// The products of a Monarch factor's blocks with a batch whose vectors lie along the lanes.
@@ -110,6 +111,38 @@ M2_INLINE void block_product_panels(const BlockWeights<T>& w, BlockVectors<const
   for (; b + step <= batch; b += step) block_product_panel<T, V>(w, x.at(b), y.at(b), next.after_panel(b, step, batch));
 }
 
+/// True if tiles of real numbers take weights that are spread over registers, and for how many vectors that pays: it
+/// costs as much as the products with ten of them.
+template <class T>
+inline constexpr bool spreads_numbers = !numbers_are_operands && Scalar<T>;
+template <class T>
+inline constexpr Index least_spread_batch = 16 * Lanes<T>::count;
+
+struct SpreadScratch;
+
+/// y = W x where weights are spread over registers: those of a tile's rows at a time, for all vectors.
+template <class T>
+void spread_block_product(const BlockWeights<T>& w, BlockVectors<const T> x, BlockVectors<T> y, Index batch) {
+  constexpr Index lanes = Lanes<T>::count, largest = tile_rows<T>;
+  T* const spread = thread_scratch<SpreadScratch, T>(w.columns * largest * lanes);
+  for_row_tiles(w.rows, largest, [&](Index rows, Index row) {
+    for (Index j = 0; j < rows; ++j) {
+      const T* from = w.data + (row + j) * w.row_stride;
+      T* to = spread + j * lanes;
+      M2_UNROLL
+      for (Index k = 0; k < w.columns; ++k, to += rows * lanes) Lanes<T>::all(from[k * w.column_stride]).store(to);
+    }
+    const auto tile = [&]<Index V>(std::integral_constant<Index, V>, Index b) {
+      register_tiles<T, Left::spread, V, largest>[static_cast<std::size_t>(rows - 1)](
+          w.columns, {spread, 0, 0}, {x.data + b, x.stride, lanes},
+          {y.data + row * y.stride + b, y.stride, lanes, 0, y.far});
+    };
+    Index b = 0;
+    for (; b + 2 * lanes <= batch; b += 2 * lanes) tile(std::integral_constant<Index, 2>{}, b);
+    if (b < batch) tile(std::integral_constant<Index, 1>{}, b);
+  });
+}
+
 /// True if tiles of one register of vectors are better than wider ones: where sums are stored a few at a time, unless
 /// the weights of the block, which each of them reads, leave little of the first-level cache, or digits a multiple of
 /// 4 KiB apart share one of its sets, or results bypass the caches, which takes a longer piece of memory at a time.
@@ -126,6 +159,9 @@ bool narrow_tiles(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, Blo
 template <class T, class Next>
 M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
                              Index batch, Next&& next) {
+  if constexpr (spreads_numbers<T>) {
+    if (batch >= least_spread_batch<T>) return spread_block_product(w, x, y, batch);
+  }
   Index b = 0;
   if (!narrow_tiles(w, x, y)) {
     if constexpr (batch_columns < T >> 2) block_product_panels<T, batch_columns<T>>(w, x, y, batch, next, b);

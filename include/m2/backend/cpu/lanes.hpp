@@ -17,6 +17,14 @@ inline constexpr Index register_bytes = 32;
 inline constexpr Index register_bytes = 16;
 #endif
 
+/// True if an instruction that multiplies a register by a number takes the number from memory or from a lane of another
+/// register. SSE2 has none: there a number is spread over a register first, which is done once for all its products.
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(__AVX__)
+inline constexpr bool numbers_are_operands = false;
+#else
+inline constexpr bool numbers_are_operands = true;
+#endif
+
 /// Bytes of the second-level cache that the tiles of kernels share.
 inline constexpr Index second_level_cache = Index{1} << 20;
 
@@ -30,6 +38,7 @@ struct Lanes {
   Vector v;
 
   static M2_INLINE Lanes zero() { return {Vector{}}; }
+  static M2_INLINE Lanes all(T s) { return {s - Vector{}}; }
   friend M2_INLINE Lanes operator+(Lanes a, Lanes b) { return {a.v + b.v}; }
   friend M2_INLINE Lanes operator-(Lanes a, Lanes b) { return {a.v - b.v}; }
   friend M2_INLINE Lanes operator*(Lanes a, Lanes b) { return {a.v * b.v}; }
@@ -49,6 +58,9 @@ struct Lanes {
   }
   static Lanes zero() {
     return map([](Index) { return T{}; });
+  }
+  static Lanes all(T s) {
+    return map([&](Index) { return s; });
   }
   friend Lanes operator+(Lanes a, Lanes b) {
     return map([&](Index i) { return a.v[i] + b.v[i]; });

@@ -53,12 +53,13 @@ Index padded_batch(Index batch) {
 
 /// Vectors to a tile: one buffer of the widest vector in half of the second-level cache, but at least four
 /// registers, since a tile reads all weights. Tiles are equal, in whole pairs of registers, and every thread has as
-/// many.
+/// many. Tiles that spread the weights over registers first are twice as large.
 template <class T>
 Index tile_size(Index widest, Index batch, int threads) {
-  constexpr Index pair = 2 * Lanes<T>::count, bytes = static_cast<Index>(sizeof(RealOf<T>)) * planes_of<T>;
-  const Index fitting = second_level_cache / 2 / (widest * bytes) / pair * pair;
-  const Index largest = std::clamp<Index>(fitting, 2 * pair, 16 * pair);
+  constexpr Index pair = 2 * Lanes<T>::count, twice = spreads_numbers<T> ? 2 : 1,
+                  bytes = static_cast<Index>(sizeof(RealOf<T>)) * planes_of<T>;
+  const Index fitting = twice * second_level_cache / 2 / (widest * bytes) / pair * pair;
+  const Index largest = std::clamp<Index>(fitting, 2 * pair, twice * 16 * pair);
   Index tiles = (batch + largest - 1) / largest;
   if (batch >= threads * pair) tiles = (tiles + threads - 1) / threads * threads;
   const Index share = (batch + tiles - 1) / tiles;

@@ -33,8 +33,9 @@ struct TileResult {
 };
 
 /// What element (k, j) of the left operand is: a number that meets every lane of the right operand's registers, or a
-/// register that meets them lane by lane.
-enum class Left { number, lanes };
+/// register that meets them lane by lane. A `spread` one is a number in every lane of a register, and such registers
+/// follow one another in the order in which a tile reads them, k by k; strides of theirs mean nothing.
+enum class Left { number, lanes, spread };
 
 /// result(j, v) (+)= sum over k of left(k, j) right(k, v), v < V. Numbers of the left operand are prefetched along k.
 /// Where they are one piece of memory, a line goes with every term: all at once, they would stop the products until
@@ -47,13 +48,15 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
                    const TileResult<RealOf<T>>& result) {
   using R = RealOf<T>;
   constexpr Index planes = planes_of<T>;
+  constexpr bool spread = Kind == Left::spread;
   // One pointer for three rows: the addresses p, p + s, p + 2 s need no instruction of their own.
-  constexpr Index groups = (J + 2) / 3;
+  constexpr Index group = spread ? J : 3, groups = (J + group - 1) / group;
   const R* rows[std::size_t{groups}];
-  const Index row = left.row, step = left.step, column = right.row, right_step = right.step, ahead = right.ahead,
-              left_ahead = left.ahead;
+  const Index row = spread ? Lanes<T>::count : left.row, step = spread ? J * row : left.step;
+  const Index column = right.row, right_step = right.step, ahead = spread ? 0 : right.ahead,
+              left_ahead = spread ? 0 : left.ahead;
   M2_UNROLL
-  for (Index g = 0; g < groups; ++g) rows[g] = left.data + 3 * g * row;
+  for (Index g = 0; g < groups; ++g) rows[g] = left.data + group * g * row;
   const R* from = right.data;
   R* const to = result.data;  // copies: the compiler must take a store for one that may change `result`
   const Index to_row = result.row, to_column = result.column;
@@ -71,13 +74,13 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
   if (result.far && !result.streamed)
     for (Index j = 0; j < J; ++j)
       for (Index v = 0; v < V; ++v) prefetch_for_write(to + j * to_row + v * to_column);
-  for (Index k = 0; k < terms; ++k) {
+  for (Index k = terms; k > 0; --k) {
     Lanes<T> x[std::size_t{V}];
     M2_UNROLL
     for (Index v = 0; v < V; ++v) {
       x[v] = load_lanes<T>(from + v * column, right.plane);
       // A single register may as well be multiplied by numbers in memory.
-      if constexpr (V > 1 || Kind == Left::lanes) keep_in_register(x[v]);
+      if constexpr (V > 1 || Kind != Left::number) keep_in_register(x[v]);
     }
     if (ahead != 0) M2_UNROLL
     for (Index v = 0; v < V; ++v) {
@@ -94,7 +97,7 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
     }
     M2_UNROLL
     for (Index j = 0; j < J; ++j) {
-      const R* at = rows[j / 3] + j % 3 * row;
+      const R* at = rows[j / group] + j % group * row;
       if constexpr (Kind == Left::number) {
         const T number = load_scalar<T>(at, left.plane);
         M2_UNROLL

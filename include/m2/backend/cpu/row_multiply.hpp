@@ -27,8 +27,7 @@ bool rows_pay(const MonarchCall<T>& call) {
 }
 
 /// True if several vectors at a time may gain by packed weights. With registers of 16 bytes a tile of 3 x 3 of them,
-/// which blocks along the lanes need, loses more than transposing costs (N = 1024, B = 256: 0.57 of the peak against
-/// 0.63).
+/// which blocks along the lanes need, loses more than transposing costs.
 inline constexpr bool packed_tiles = register_bytes > 16;
 
 /// Packs all factors, one after the other.
