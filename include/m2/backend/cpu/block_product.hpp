@@ -120,7 +120,8 @@ inline constexpr Index least_spread_batch = 16 * Lanes<T>::count;
 
 struct SpreadScratch;
 
-/// y = W x where weights are spread over registers: those of a tile's rows at a time, for all vectors.
+/// y = W x where weights are spread over registers: those of a tile's rows at a time, for all vectors, whole tiles of
+/// them.
 template <class T>
 void spread_block_product(const BlockWeights<T>& w, BlockVectors<const T> x, BlockVectors<T> y, Index batch) {
   constexpr Index lanes = Lanes<T>::count, largest = tile_rows<T>;
@@ -132,14 +133,10 @@ void spread_block_product(const BlockWeights<T>& w, BlockVectors<const T> x, Blo
       M2_UNROLL
       for (Index k = 0; k < w.columns; ++k, to += rows * lanes) Lanes<T>::all(from[k * w.column_stride]).store(to);
     }
-    const auto tile = [&]<Index V>(std::integral_constant<Index, V>, Index b) {
-      register_tiles<T, Left::spread, V, largest>[static_cast<std::size_t>(rows - 1)](
+    for (Index b = 0; b < batch; b += tile_columns * lanes)
+      register_tiles<T, Left::spread, tile_columns, largest>[static_cast<std::size_t>(rows - 1)](
           w.columns, {spread, 0, 0}, {x.data + b, x.stride, lanes},
           {y.data + row * y.stride + b, y.stride, lanes, 0, y.far});
-    };
-    Index b = 0;
-    for (; b + 2 * lanes <= batch; b += 2 * lanes) tile(std::integral_constant<Index, 2>{}, b);
-    if (b < batch) tile(std::integral_constant<Index, 1>{}, b);
   });
 }
 
@@ -159,10 +156,11 @@ bool narrow_tiles(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, Blo
 template <class T, class Next>
 M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
                              Index batch, Next&& next) {
-  if constexpr (spreads_numbers<T>) {
-    if (batch >= least_spread_batch<T>) return spread_block_product(w, x, y, batch);
-  }
   Index b = 0;
+  if constexpr (spreads_numbers<T>) {
+    constexpr Index step = tile_columns * Lanes<T>::count;
+    if (batch >= least_spread_batch<T>) b = batch / step * step, spread_block_product(w, x, y, b);
+  }
   if (!narrow_tiles(w, x, y)) {
     if constexpr (batch_columns < T >> 2) block_product_panels<T, batch_columns<T>>(w, x, y, batch, next, b);
     block_product_panels<T, 2>(w, x, y, batch, next, b);
