@@ -36,9 +36,12 @@ Index row_pitch(Index features) {
 /// have to stay in the first-level cache.
 inline constexpr Index lane_terms = 64, number_terms = 256;
 
-/// The largest tile whose left operand is a register: with its V + 1 operands it fills the registers. Where tiles have
-/// 12 sums (tile_sums) it is one of 3 x 4.
+/// The largest tile whose left operand is a register: with its V + 1 operands it fills the registers.
 inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = register_bytes == 64 ? 6 : 3;
+
+/// The largest one to use: 3 x 4 where tiles have 12 sums.
+inline Index most_lane_rows() { return std::min(tile_sums() / 4, lane_rows); }
+inline Index most_lane_columns() { return std::min(tile_sums() / 3, lane_columns); }
 
 /// The tile of so many rows and columns whose operands are registers.
 template <class R>
@@ -55,12 +58,10 @@ RegisterTile<R> lanes_tile(Index rows, Index columns) {
 template <class R>
 void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_stride, VectorRows<R> y, Index y_stride,
                    Index batch, Index next) {
-  const bool few = register_bytes == 64 && tile_sums() == 12;
-  const Index most_columns = few ? 4 : lane_columns, most_rows = few ? 3 : lane_rows;
-  for_row_tiles(w.outputs, most_columns, [&](Index columns, Index e) {
+  for_row_tiles(w.outputs, most_lane_columns(), [&](Index columns, Index e) {
     for (Index k = 0; k < w.terms; k += lane_terms) {
       const Index terms = std::min(lane_terms, w.terms - k);
-      for_row_tiles(batch, most_rows, [&](Index rows, Index b) {
+      for_row_tiles(batch, most_lane_rows(), [&](Index rows, Index b) {
         // The weights that come next are fetched while the first vectors are at work.
         lanes_tile<R>(rows, columns)(
             terms, {x.data + b * x.pitch + k * x_stride, x_stride, x.pitch, 0, x.far && e == 0 ? next : 0},

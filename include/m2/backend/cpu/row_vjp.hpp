@@ -39,8 +39,8 @@ void rows_gradient(const FactorShape& f, VectorRows<const R> x, VectorRows<const
       continue;
     }
     for (Index i = 0; i < f.inner; i += lanes, sums += packed_group<R>(f))
-      for_row_tiles(f.in, lane_columns, [&](Index columns, Index d) {
-        for_row_tiles(f.out, lane_rows, [&](Index rows, Index e) {
+      for_row_tiles(f.in, most_lane_columns(), [&](Index columns, Index d) {
+        for_row_tiles(f.out, most_lane_rows(), [&](Index rows, Index e) {
           lanes_tile<R>(rows, columns)(
               batch, {gradient + e * f.inner + i, g.pitch, f.inner}, {from + d * f.inner + i, x.pitch, f.inner},
               {sums + e * packed_pitch<R>(f) + d * lanes, packed_pitch<R>(f), lanes, 0, false, false, true});
