@@ -64,7 +64,9 @@ std::vector<SimdLayer<T>> layers() {
       {"m2", detail::Lanes<T>::count, nullptr, library_tile<T>},
       simd_layer<T, OwnLanes<T>>("Lanes"),
       simd_layer<T, Arrays<T>>("arrays"),
+#ifdef M2_BENCH_STANDARD_SIMD
       layer_of_standard<T>(),
+#endif
 #ifdef M2_BENCH_XSIMD
       layer_of_xsimd<T>(),
 #endif
@@ -135,6 +137,9 @@ void simd_case(Findings& found, const Effort& effort, Index terms) {
 }  // namespace
 
 void register_simd_cases(const Effort& effort) {
+#ifndef M2_BENCH_STANDARD_SIMD
+  add_remark("This compiler's standard library has no std::experimental::simd.");
+#endif
 #ifndef M2_BENCH_XSIMD
   add_remark("xsimd is not installed (Debian: libxsimd-dev).");
 #endif

@@ -30,7 +30,7 @@ class MessagePart {
   MessagePart(const char* text) : object_(text), print_(print_text) {}  // NOLINT: implicit, as all parts
   template <class T>
   MessagePart(const T& value) : print_(print_part<T>) {
-    if constexpr (std::is_arithmetic_v<T>) {
+    if constexpr (by_value<T>) {
       std::memcpy(number_, &value, sizeof(value));
     } else {
       object_ = &value;
@@ -43,11 +43,14 @@ class MessagePart {
   }
 
  private:
+  template <class T>
+  static constexpr bool by_value = std::is_arithmetic_v<T> && sizeof(T) <= sizeof(double);
+
   static void print_text(std::ostream& out, const MessagePart& part) { out << static_cast<const char*>(part.object_); }
 
   template <class T>
   static void print_part(std::ostream& out, const MessagePart& part) {
-    if constexpr (std::is_arithmetic_v<T>) {
+    if constexpr (by_value<T>) {
       T value;
       std::memcpy(&value, part.number_, sizeof(value));
       out << value;

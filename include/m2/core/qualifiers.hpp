@@ -7,8 +7,8 @@
 #define M2_HD
 #endif
 
-/// Marks functions that must become part of their caller at any -O level: arrays of registers stay in registers, and loops
-/// around calls become SIMD code, only then. Compilers decide otherwise in large programs.
+/// Marks functions that must become part of their caller at any -O level: arrays of registers stay in registers, and
+/// loops around calls become SIMD code, only then. Compilers decide otherwise in large programs.
 #if defined(__CUDACC__)
 #define M2_INLINE __forceinline__
 #elif defined(__GNUC__)

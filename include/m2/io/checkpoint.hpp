@@ -120,8 +120,8 @@ struct CheckpointCheck {
       if (needed.contains(entry.name)) continue;
       const bool is_state = entry.name.starts_with("optimizer/") || entry.name.starts_with("train/");
       if (is_state && parameters_only) continue;
-      throw_error({file.name(), ": ", is_state ? "" : "parameter ", printable(entry.name), " ",
-                         shape_text(entry.shape), is_state ? " is not part of this training" : " is not in the model"});
+      throw_error({file.name(), ": ", is_state ? "" : "parameter ", printable(entry.name), " ", shape_text(entry.shape),
+                   is_state ? " is not part of this training" : " is not in the model"});
     }
   }
 };

@@ -44,9 +44,9 @@ RegisterTile<T> number_tile(Index rows) {
   return register_tiles<T, Left::number, V, tile_rows<T, V>>[static_cast<std::size_t>(rows - 1)];
 }
 
-/// The registers of the batch side by side in a tile of the multiply, where there are as many.
+/// The registers side by side in the widest tile whose left operand is a number.
 template <class T>
-inline constexpr Index batch_columns = register_bytes == 64 ? 4 / planes_of<T> : tile_columns;
+inline constexpr Index widest_columns = register_bytes == 64 ? 4 / planes_of<T> : tile_columns;
 
 /// sums(e, d) += sum over k of left(k, e) right(k, d) for `rows` numbers e and `columns` numbers d, whole registers of
 /// them, at most Widest registers side by side: the gradient of the weights of a block. before_tile() is called before
@@ -130,7 +130,6 @@ void spread_block_product(const BlockWeights<T>& w, BlockVectors<const T> x, Blo
     for (Index j = 0; j < rows; ++j) {
       const T* from = w.data + (row + j) * w.row_stride;
       T* to = spread + j * lanes;
-      M2_UNROLL
       for (Index k = 0; k < w.columns; ++k, to += rows * lanes) Lanes<T>::all(from[k * w.column_stride]).store(to);
     }
     for (Index b = 0; b < batch; b += tile_columns * lanes)
@@ -142,7 +141,8 @@ void spread_block_product(const BlockWeights<T>& w, BlockVectors<const T> x, Blo
 
 /// True if tiles of one register of vectors are better than wider ones: where sums are stored a few at a time, unless
 /// the weights of the block, which each of them reads, leave little of the first-level cache, or digits a multiple of
-/// 4 KiB apart share one of its sets, or results bypass the caches, which takes a longer piece of memory at a time.
+/// 4 KiB apart share one of its sets, or results bypass the caches, which takes a longer piece of memory at a time, or
+/// they are far and of short sums.
 template <class T>
 bool narrow_tiles(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y) {
   if (register_bytes < 64 || planes_of<T> == 2 || y.streamed || tile_sums() != 12) return false;
@@ -162,7 +162,7 @@ M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf
     if (batch >= least_spread_batch<T>) b = batch / step * step, spread_block_product(w, x, y, b);
   }
   if (!narrow_tiles(w, x, y)) {
-    if constexpr (batch_columns < T >> 2) block_product_panels<T, batch_columns<T>>(w, x, y, batch, next, b);
+    if constexpr (widest_columns < T >> 2) block_product_panels<T, widest_columns<T>>(w, x, y, batch, next, b);
     block_product_panels<T, 2>(w, x, y, batch, next, b);
   }
   block_product_panels<T, 1>(w, x, y, batch, next, b);

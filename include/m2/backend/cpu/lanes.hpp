@@ -17,8 +17,8 @@ inline constexpr Index register_bytes = 32;
 inline constexpr Index register_bytes = 16;
 #endif
 
-/// True if an instruction that multiplies a register by a number takes the number from memory or from a lane of another
-/// register. SSE2 has none: there a number is spread over a register first, which is done once for all its products.
+/// True if a number that multiplies a register comes from memory, or from a lane of another register, at no cost beyond
+/// a load. With SSE2 it is spread over a register by an instruction more, which is done once for all its products.
 #if (defined(__x86_64__) || defined(__i386__)) && !defined(__AVX__)
 inline constexpr bool numbers_are_operands = false;
 #else

@@ -41,6 +41,7 @@ void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x,
       const Index next = block + 1 < end ? o * x_outer + i * x.stride - x_at : 0;
       block_product(matrix, from.at(x_at), to.at(y_at), width, NextBlock{true, next});
     }
+    if (y.streamed) finish_streams();
   });
 }
 
@@ -103,8 +104,7 @@ template <class T, class R = RealOf<T>>
 void apply_nested_factors(std::span<const FactorShape, 2> factors, const T* const* weights, VectorTile<const R> x,
                           VectorTile<R> y, Index width) {
   const Index groups = factors[1].outer;
-  const FactorShape first{factors[0].outer / groups, factors[0].in, factors[0].out, factors[0].inner};
-  const FactorShape second{1, factors[1].in, factors[1].out, factors[1].inner};
+  const FactorShape first = group_of(factors[0], groups), second = group_of(factors[1], groups);
   const Index products = width * groups * (first.weight_count() + second.weight_count());
   const int threads = products > parallel_products ? available_threads() : 1;
   parallel_parts(threads, threads, [&](Index part) {
@@ -141,9 +141,11 @@ void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights
     load_vectors<T, R>(x, next, call.in_features, call.padded_in(), batch, width);
     std::swap(next, other);
   }
-  for (std::size_t f = 0; f < count; ++f) {
-    const bool pair = f + 1 < count && nested(call.factors[f], call.factors[f + 1]);
-    const std::size_t last = f + (pair ? 1 : 0);
+  for (std::size_t f = 0, last = 0; f < count; f = last + 1) {
+    // Threads that share this tile share its groups, if there are enough.
+    const bool pair = f + 1 < count && nested(call.factors[f], call.factors[f + 1]) &&
+                      call.factors[f + 1].outer >= available_threads();
+    last = f + (pair ? 1 : 0);
     VectorTile<R> to = last + 1 < count ? with_gaps<S>(next, call.factors[last], call.factors[last + 1]) : next;
     if constexpr (Scalar<T>) {
       if (last + 1 == count && write_in_place) to = {y.data, y.feature_stride, 0, 1, 0, far, streamed};
@@ -153,11 +155,9 @@ void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights
     } else {
       apply_factor<S>(call.factors[f], weights[f], from, to, width);
     }
-    f = last;
     from = to;
     std::swap(next, other);
   }
-  if (streamed) finish_streams();
   if (!write_in_place) store_vectors<T, R>(from, y, call.out_features, batch);
 }
 

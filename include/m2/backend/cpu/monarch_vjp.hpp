@@ -84,7 +84,7 @@ class PartialGradients {
 
 /// What is read after the products at hand: it is prefetched into the second-level cache, a part before each register
 /// tile. All of it at once would stop the products until memory has answered.
-template <class R>
+template <class T, class R = RealOf<T>>
 class ReadAhead {
  public:
   /// Rows of so many numbers.
@@ -92,7 +92,7 @@ class ReadAhead {
   void add(const R* data, Index stride, Index rows) { parts_[count_++] = {data, stride, rows}; }
   void add(BlockVectors<const R> vectors, Index digits) {
     add(vectors.data, vectors.stride, digits);
-    if (vectors.plane != 0) add(vectors.data + vectors.plane, vectors.stride, digits);
+    if constexpr (planes_of<T> == 2) add(vectors.data + vectors.plane, vectors.stride, digits);
   }
 
   // Answers what block_product asks of NextBlock.
@@ -100,7 +100,7 @@ class ReadAhead {
   ReadAhead& after_panel(Index, Index, Index) { return *this; }
   Index before_tile(Index = 0) {
     constexpr Index line = 64 / static_cast<Index>(sizeof(R)), lines = 40;
-    for (Index asked = 0; asked < lines && at_ < count_; asked += row_ / line) {
+    for (Index asked = 0; asked < lines && at_ < count_; asked += (row_ + line - 1) / line) {
       Rows& part = parts_[at_];
       for (Index i = 0; i < row_; i += line) prefetch_far(part.data + i);
       part.data += part.stride;
@@ -137,7 +137,8 @@ void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, V
                 GradientSums<R> sums, Index width, bool gather, bool far) {
   constexpr Index planes = planes_of<T>;
   const int threads = width * f.weight_count() > parallel_products ? available_threads() : 1;
-  const Index turned_row = planes * sums.pitch, most = gradient_vectors<R>(turned_row), block_size = f.out * f.in;
+  const Index turned_row = planes * sums.pitch, most = std::min(gradient_vectors<R>(turned_row), width),
+              block_size = f.out * f.in;
   parallel_parts(threads, threads, [&](Index part) {
     R* turned = thread_scratch<TurnedScratch, R>(most * (turned_row + f.out * planes));
     R* gathered = turned + most * turned_row;
@@ -152,7 +153,7 @@ void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, V
       const BlockWeights<T> transposed{weights + block * block_size, f.in, f.out, 1, f.in};
       for (Index b = 0; b < width; b += most) {
         const Index vectors = std::min(most, width - b);
-        ReadAhead<R> next(vectors);
+        ReadAhead<T> next(vectors);
         if (far && b + vectors < width) {
           next.add(gradients.at(b + vectors), f.out);
           next.add(inputs.at(b + vectors), f.in);
@@ -173,7 +174,7 @@ void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, V
                           gathered + (e * planes + p) * most);
           gradient = {gathered, planes * most, most};
         }
-        accumulate_products<T, batch_columns<T>>(
+        accumulate_products<T, widest_columns<T>>(
             f.out, sums.pitch, vectors, {gradient.data, 1, gradient.stride, gradient.plane},
             {turned, turned_row, 0, sums.pitch},
             {sums.data + block * f.out * turned_row, turned_row, 0, sums.pitch, far && b == 0},
@@ -181,12 +182,12 @@ void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, V
         block_product(transposed, gradient, results.at(b), vectors, next);
       }
     }
+    if (dx.streamed) finish_streams();
   });
 }
 
 /// One tile of the VJP: the inputs of all factors are computed again, which costs less than keeping them in memory. The
-/// gradient of an input takes its place. The caller's vectors are used where they lie, if the batch is contiguous
-/// there.
+/// gradient of an input takes its place. The caller's vectors are used where they lie, if `direct` allows it.
 template <class T, class S, class R = RealOf<T>>
 void multiply_vjp_tile(const MonarchCall<T>& call, std::span<const S* const> weights, Vectors<const T> x,
                        Vectors<const T> dy, Vectors<T> dx, const PartialGradients<T>& sums, Index part, Index batch,
@@ -229,7 +230,6 @@ void multiply_vjp_tile(const MonarchCall<T>& call, std::span<const S* const> wei
                      f + 1 == count && gradient_in_place, far);
     gradient = to;
   }
-  if (streamed) finish_streams();
   if (write_in_place) return;
   conjugate_tile(last, call.in_features);
   store_vectors<T, R>(gradient, dx, call.in_features, batch);

@@ -87,7 +87,7 @@ void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>
       if constexpr (Kind == Left::number) {
         prefetch_far(from + ahead + v * column);
       } else {
-        prefetch_far(from + ahead + v * column);
+        prefetch_line(from + ahead + v * column);
       }
     }
     if (prefetch_left && one_piece) {
@@ -148,7 +148,7 @@ inline Index tile_sums() {
 
 /// The most rows of a tile that are no more than `rows`. Tiles have 1, 2, 3, 4, 6, 8 or 12 rows, which make any number
 /// out of hardly more tiles than every size would, with half as many to compile.
-constexpr Index tile_size(Index rows) {
+constexpr Index tile_rows_within(Index rows) {
   return rows >= 12 ? 12 : rows >= 8 ? 8 : rows >= 6 ? 6 : std::min<Index>(rows, 4);
 }
 
@@ -159,7 +159,7 @@ using RegisterTile = void (*)(Index, const TileOperand<T>&, const TileOperand<T>
 
 template <class T, Left Kind, Index V, Index... J>
 constexpr std::array<RegisterTile<T>, sizeof...(J)> tiles_of_rows(std::integer_sequence<Index, J...>) {
-  return {register_tile<T, Kind, tile_size(J + 1), V>...};
+  return {register_tile<T, Kind, tile_rows_within(J + 1), V>...};
 }
 template <class T, Left Kind, Index V, Index Largest>
 inline constexpr auto register_tiles = tiles_of_rows<T, Kind, V>(std::make_integer_sequence<Index, Largest>{});
@@ -171,9 +171,9 @@ template <class F>
 M2_INLINE void for_row_tiles(Index rows, Index largest, F&& f) {
   for (Index row = 0; row < rows;) {
     const Index left = rows - row;
-    Index size = tile_size(std::min(left, largest));
-    if (size == 12 && left > 13 && left < 20) size = 8;
-    if (left - size == 2 || left - size == 1) size = tile_size(std::max<Index>(left - 3, 2));
+    Index size = tile_rows_within(std::min(left, largest));
+    if (size == 12 && left > 12 && left < 20) size = 8;
+    if (left - size == 2 || left - size == 1) size = tile_rows_within(std::max<Index>(left - 3, 2));
     f(size, row);
     row += size;
   }

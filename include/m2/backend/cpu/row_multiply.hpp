@@ -26,9 +26,9 @@ bool rows_pay(const MonarchCall<T>& call) {
   return true;
 }
 
-/// True if several vectors at a time may gain by packed weights. With registers of 16 bytes a tile of 3 x 3 of them,
+/// True if several vectors at a time may gain by packed weights. With the registers of SSE2 a tile of 3 x 3 of them,
 /// which blocks along the lanes need, loses more than transposing costs.
-inline constexpr bool packed_tiles = register_bytes > 16;
+inline constexpr bool packed_tiles = numbers_are_operands;
 
 /// Packs all factors, one after the other.
 template <class T>

@@ -39,7 +39,7 @@ inline constexpr Index lane_terms = 64, number_terms = 256;
 /// The largest tile whose left operand is a register: with its V + 1 operands it fills the registers.
 inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = register_bytes == 64 ? 6 : 3;
 
-/// The largest one to use: 3 x 4 where tiles have 12 sums.
+/// The largest one to use: 3 x 4 where registers would suffice for more, but tiles have 12 sums.
 inline Index most_lane_rows() { return std::min(tile_sums() / 4, lane_rows); }
 inline Index most_lane_columns() { return std::min(tile_sums() / 3, lane_columns); }
 
@@ -47,7 +47,7 @@ inline Index most_lane_columns() { return std::min(tile_sums() / 3, lane_columns
 template <class R>
 RegisterTile<R> lanes_tile(Index rows, Index columns) {
   static constexpr auto tiles = []<Index... V>(std::integer_sequence<Index, V...>) {
-    return std::array{register_tiles<R, Left::lanes, tile_size(V + 1), lane_rows>...};
+    return std::array{register_tiles<R, Left::lanes, tile_rows_within(V + 1), lane_rows>...};
   }
   (std::make_integer_sequence<Index, lane_columns>{});
   return tiles[static_cast<std::size_t>(columns - 1)][static_cast<std::size_t>(rows - 1)];
@@ -133,6 +133,9 @@ inline bool nested(const FactorShape& first, const FactorShape& second) {
   return second.outer > 1 && first.outer % second.outer == 0;
 }
 
+/// A factor's part in one of so many groups.
+inline FactorShape group_of(const FactorShape& f, Index groups) { return {f.outer / groups, f.in, f.out, f.inner}; }
+
 struct GroupScratch;
 
 /// Two nested factors, for a few vectors and one group at a time: what is between them stays in the first-level cache.
@@ -141,8 +144,7 @@ template <class R>
 void rows_product_of_two(const FactorShape& first, const FactorShape& second, const R* packed, VectorRows<const R> x,
                          VectorRows<R> y, Index batch, Index part, Index parts) {
   constexpr Index vectors = 16;
-  const FactorShape f{first.outer / second.outer, first.in, first.out, first.inner};
-  const FactorShape s{1, second.in, second.out, second.inner};
+  const FactorShape f = group_of(first, second.outer), s = group_of(second, second.outer);
   const R* const packed_second = packed + packed_size<R>(first);
   const Index pitch = row_pitch<R>(s.in_size());
   R* const between = thread_scratch<GroupScratch, R>(vectors * pitch);

@@ -13,8 +13,9 @@ namespace m2::detail {
 /// True if every factor can be packed, and so can its transpose.
 template <class R>
 bool transposes_packable(std::span<const FactorShape> factors) {
-  return packable<R>(factors) &&
-         std::ranges::all_of(factors, [](const FactorShape& f) { return f.inner > 1 || f.in % Lanes<R>::count == 0; });
+  for (const FactorShape& f : factors)
+    if (f.inner == 1 && f.in % Lanes<R>::count != 0) return false;
+  return packable<R>(factors);
 }
 
 /// True if these kernels beat those that transpose: see rows_pay and packing_pays; and a tile of the least size has to
