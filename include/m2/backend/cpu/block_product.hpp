@@ -139,15 +139,16 @@ void spread_block_product(const BlockWeights<T>& w, BlockVectors<const T> x, Blo
   });
 }
 
-/// True if tiles of one register of vectors are better than wider ones: where sums are stored a few at a time, unless
-/// the weights of the block, which each of them reads, leave little of the first-level cache, or digits a multiple of
-/// 4 KiB apart share one of its sets, or results bypass the caches, which takes a longer piece of memory at a time, or
-/// they are far and of short sums.
+/// True if tiles of one register of vectors are better than wider ones: where sums are stored a few at a time. Not if a
+/// block is so small that calls are the limit, nor if its weights, which each tile reads, leave little of the
+/// first-level cache, or digits a multiple of 4 KiB apart share one of its sets; nor if results bypass the caches,
+/// which takes a longer piece of memory at a time, or are far and of short sums.
 template <class T>
 bool narrow_tiles(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y) {
   if (register_bytes < 64 || planes_of<T> == 2 || y.streamed || tile_sums() != 12) return false;
   constexpr Index size = sizeof(T);
-  return w.rows * w.columns * size <= Index{1} << 14 && (w.columns > 16 || !y.far) &&
+  const Index weights = w.rows * w.columns;
+  return weights >= 256 && weights * size <= Index{1} << 14 && (w.columns > 16 || !y.far) &&
          (w.columns <= 32 || x.stride * size % 4096 != 0);
 }
 
