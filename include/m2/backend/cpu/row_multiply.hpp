@@ -48,11 +48,12 @@ bool vectors_are_far(const MonarchCall<T>& call) {
 /// The limits of tiles: fewer vectors would have to share the reading of all weights, more gain nothing.
 inline constexpr Index least_row_tile = 32, most_row_tile = 96;
 
-/// Vectors to a tile: the longest ones in half of the second-level cache.
-template <class R>
-Index row_tile_size(Index widest) {
-  const Index fitting = second_level_cache / 2 / (widest * static_cast<Index>(sizeof(R)));
-  return std::clamp(fitting, least_row_tile, most_row_tile);
+/// Vectors to a tile: the longest ones in half of the second-level cache. Of what outgrows it, two factors reread more
+/// weights than vectors, and share them among more; three reread vectors, too.
+template <class T>
+Index row_tile_size(const MonarchCall<T>& call) {
+  const Index fitting = second_level_cache / 2 / (call.widest * static_cast<Index>(sizeof(T)));
+  return std::clamp(fitting, call.factors.size() > 2 ? least_row_tile : 2 * least_row_tile, most_row_tile);
 }
 
 /// Copies vectors, with zeros behind them up to `padded` features.
@@ -110,7 +111,8 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const
   const int threads = products > (share_blocks ? shared_products : parallel_products) ? most : 1;
   const bool far = vectors_are_far(call);
   const bool streamed = !share_blocks && streams(y.data, y.pitch, call.batch * call.out_features);
-  Index tiles = (call.batch + row_tile_size<T>(call.widest) - 1) / row_tile_size<T>(call.widest);
+  const Index size = row_tile_size(call);
+  Index tiles = (call.batch + size - 1) / size;
   if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
   parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
     const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
