@@ -49,6 +49,9 @@ TEST_CASE("Shapes that do not fit say so", "[shape]") {
                           {"monarch shape", "factor 0 gives 12", "factor 1 takes 10"});
   m2::test::require_error([] { MonarchShape<2>(4, 0); }, {"extent is 0"});
   m2::test::require_error([] { MonarchShape<2>(4, -3); }, {"extent is -3"});
+  for (const int f : {-1, 2})
+    m2::test::require_error([=] { (void)MonarchShape<2>(4, 3).factor(f); },
+                            {"there is no factor " + std::to_string(f)});
   m2::test::require_error([] { MonarchShape<1>::block_diagonal(10, 7, 0); }, {"10 features into 0 blocks"});
   const Index large = Index{1} << 32;
   m2::test::require_error([&] { MonarchShape<2>(large, large); }, {"does not fit 64 bits"});

@@ -113,7 +113,11 @@ class MonarchShape {
   Index out_features() const { return out_features_; }
   Index padded_in() const { return factors_.front().in_size(); }
   Index padded_out() const { return factors_.back().out_size(); }
-  const FactorShape& factor(int f) const { return factors_[static_cast<std::size_t>(f)]; }
+  /// Factor f, in the order of application. Errors: m2::Error if there is none.
+  const FactorShape& factor(int f) const {
+    M2_REQUIRE(f >= 0 && f < Order, "monarch shape: there is no factor ", f, ", the order is ", Order);
+    return factors_[static_cast<std::size_t>(f)];
+  }
   const std::array<FactorShape, static_cast<std::size_t>(Order)>& factors() const { return factors_; }
 
   /// The longest vector between, before and after the factors.
