@@ -48,7 +48,45 @@ void check_vjp(const MonarchShape<Order>& shape, Index batch, Layout layout) {
   }
 }
 
+/// The VJP of so many vectors that they are in no near cache, which is read ahead of and written past the caches,
+/// beside the VJPs of a few of them at a time, which are not. All sums are of small whole numbers, and exact.
+template <int Order>
+void check_far(const MonarchShape<Order>& shape, Index batch, Index few) {
+  INFO(shape << ", " << batch << " vectors");
+  Cpu be;
+  const Index n = shape.in_features();
+  Tensor<float, 1, Cpu> weights(be, {shape.parameter_count()}), dweights(be, weights.extents()),
+      sum(be, weights.extents());
+  Tensor<float, 2, Cpu> x(be, {batch, n}), dy(be, {batch, n}), dx(be, {batch, n}), parts(be, {batch, n});
+  for (Index i = 0; i < weights.size(); ++i) weights.data()[i] = static_cast<float>(i % 3 - 1);
+  for (Index i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(i % 5 - 2);
+  for (Index i = 0; i < dy.size(); ++i) dy.data()[i] = static_cast<float>(i % 7 - 3);
+  const auto m = monarch_view(shape, weights.cview());
+  for (const bool features : {true, false}) {  // the contiguous dimension
+    const auto vectors = [&](Tensor<float, 2, Cpu>& memory) {
+      return View<float, 2, Cpu>(memory.data(), {batch, n}, features ? Extents<2>{n, 1} : Extents<2>{1, batch});
+    };
+    fill(be, 0, dweights.view());
+    fill(be, 0, sum.view());
+    monarch_multiply_vjp(be, m, Input<float, 2, Cpu>(vectors(x)), Input<float, 2, Cpu>(vectors(dy)), vectors(dx),
+                         monarch_view(shape, dweights.view()));
+    for (Index begin = 0; begin < batch; begin += few)
+      monarch_multiply_vjp(be, m, Input<float, 2, Cpu>(vectors(x).slice(0, begin, few)),
+                           Input<float, 2, Cpu>(vectors(dy).slice(0, begin, few)), vectors(parts).slice(0, begin, few),
+                           monarch_view(shape, sum.view()));
+    CHECK(to_host(dx.view()) == to_host(parts.view()));
+    CHECK(to_host(dweights.view()) == to_host(sum.view()));
+    CHECK(largest(to_host(dx.view())) > 0);
+    CHECK(largest(to_host(sum.view())) > 0);
+  }
+}
+
 }  // namespace
+
+TEST_CASE("Monarch VJP of vectors that no near cache holds", "[monarch]") {
+  check_far(MonarchShape<1>({FactorShape{128, 2, 2, 16}}), 576, 24);  // 9 MiB: dx bypasses the caches
+  check_far(MonarchShape<2>(16, 16), 1024, 64);                       // 2 MiB
+}
 
 TEMPLATE_TEST_CASE("Monarch VJP over several tiles and threads", "[monarch]", float, double) {
   for (const Layout layout : {Layout::features, Layout::batch, Layout::gaps})
@@ -56,10 +94,11 @@ TEMPLATE_TEST_CASE("Monarch VJP over several tiles and threads", "[monarch]", fl
 }
 
 // Just enough vectors for the kernel that packs weights; the loop-only backend is slow.
-TEST_CASE("Monarch VJP by packed weights", "[monarch]") {
+TEST_CASE("Monarch VJP by packed weights, and of the same with the batch contiguous", "[monarch]") {
   check_vjp<float>(MonarchShape<2>{32, 32}, 40, Layout::features);
   check_vjp<float>(MonarchShape<3>{16, 16, 16}, 26, Layout::features);
-  for (const Layout layout : {Layout::features, Layout::gaps}) {
+  check_vjp<float>(MonarchShape<3>{16, 16, 16}, 26, Layout::batch);
+  for (const Layout layout : {Layout::features, Layout::batch, Layout::gaps}) {
     check_vjp<float>(MonarchShape<1>::block_diagonal(64, 160, 2), 70, layout);
     check_vjp<float>(MonarchShape<2>({FactorShape{16, 32, 16, 1}, FactorShape{1, 16, 48, 16}}, 500, 700), 40, layout);
     check_vjp<float>(MonarchShape<2>({FactorShape{1, 16, 80, 16}, FactorShape{80, 16, 32, 1}}), 24, layout);
