@@ -36,16 +36,9 @@ SimdLayer<T> layer_of_highway();
 /// keep_in_register (lanes.hpp) for the register of any layer.
 template <class T, class Register>
 M2_INLINE void pin(Register& x) {
-  typedef T Vector __attribute__((vector_size(sizeof(Register))));
-  Vector v = std::bit_cast<Vector>(x);
-#if defined(__AVX512F__)
-  asm("" : "+v"(v));
-#elif defined(__x86_64__)
-  asm("" : "+x"(v));
-#elif defined(__aarch64__)
-  asm("" : "+w"(v));
-#endif
-  x = std::bit_cast<Register>(v);
+  auto lanes = std::bit_cast<detail::Lanes<T>>(x);
+  keep_in_register(lanes);
+  x = std::bit_cast<Register>(lanes);
 }
 
 /// A Layer has: Register, width, zero(), load(from), store(register, to), multiply_add(sum, register, number).
@@ -63,7 +56,8 @@ template <class T, class Layer, bool Pinned>
     M2_UNROLL
     for (Index v = 0; v < V; ++v) {
       x[v] = Layer::load(right + v * width);
-      if constexpr (Pinned && width > 1) pin<T>(x[v]);  // Highway 1.0.3 without SSSE3: 1
+      // Not so for Highway 1.0.3 without SSSE3, whose registers hold one number.
+      if constexpr (Pinned && width == detail::Lanes<T>::count) pin<T>(x[v]);
     }
     M2_UNROLL
     for (Index j = 0; j < J; ++j) {

@@ -38,6 +38,12 @@ template <class T, Index V = tile_columns>
 inline constexpr Index tile_rows = std::min<Index>((register_bytes == 64 ? 24 : 12) / planes_of<T> / V,
                                                    V == 1 && (register_bytes < 64 || planes_of<T> == 2) ? 8 : 12);
 
+/// The rows of the largest one to use, where tiles have fewer sums than registers would hold.
+template <class T, Index V>
+Index most_tile_rows() {
+  return std::min(tile_rows<T, V>, tile_sums() / planes_of<T> / V);
+}
+
 /// The tile of so many rows, and V registers, whose left operand is a number.
 template <class T, Index V>
 RegisterTile<T> number_tile(Index rows) {
@@ -56,8 +62,7 @@ void accumulate_products(Index rows, Index columns, Index terms, const TileOpera
                          const TileOperand<T>& right, const TileResult<RealOf<T>>& sums, Before&& before_tile) {
   constexpr Index lanes = Lanes<T>::count;
   const auto panel = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
-    const Index largest = std::min(tile_rows<T, V>, tile_sums() / planes_of<T> / V);
-    for_row_tiles(rows, largest, [&](Index size, Index e) {
+    for_row_tiles(rows, most_tile_rows<T, V>(), [&](Index size, Index e) {
       before_tile();
       number_tile<T, V>(size)(terms, {left.data + e * left.row, left.step, left.row, left.plane},
                               {right.data + d, right.step, lanes, right.plane},

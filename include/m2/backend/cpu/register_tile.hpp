@@ -23,8 +23,8 @@ struct TileOperand {
 };
 
 /// Where the sums (j, v) go. A `far` result is not in the first two caches yet: its lines are asked for at the start.
-/// The sums replace it, or add to it. One that is `streamed` bypasses the caches (stream_lanes); only tiles of four
-/// registers or more side by side do.
+/// The sums replace it, or add to it. One that is `streamed` bypasses the caches (stream_lanes), if the left
+/// operand is registers, or four registers or more lie side by side.
 template <class R>
 struct TileResult {
   R* data;

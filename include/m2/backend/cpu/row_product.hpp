@@ -79,7 +79,7 @@ template <class R>
 void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<R> y, Index batch, Index next) {
   constexpr Index lanes = Lanes<R>::count;
   const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
-    const Index largest = V == 4 ? 4 : std::min(tile_rows<R, V>, tile_sums() / V);
+    const Index largest = V == 4 ? 4 : most_tile_rows<R, V>();
     for (Index k = 0; k < w.terms; k += number_terms) {
       const Index terms = std::min(number_terms, w.terms - k);
       for_row_tiles(batch, largest, [&](Index rows, Index b) {
