@@ -1,4 +1,5 @@
 #include "m2/monarch/multiply.hpp"
+#include "m2/ops/elementwise.hpp"
 #include "tests/monarch/layouts.hpp"
 
 using namespace m2;        // NOLINT
