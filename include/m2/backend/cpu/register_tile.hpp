@@ -39,13 +39,10 @@ enum class Left { number, lanes, spread };
 
 /// result(j, v) (+)= sum over k of left(k, j) right(k, v), v < V. Numbers of the left operand are prefetched along k.
 /// Where they are one piece of memory, a line goes with every term: all at once, they would stop the products until
-/// memory has answered. A function of its own: inlined into its callers it runs out of registers for addresses.
+/// memory has answered.
 template <class T, Left Kind, Index J, Index V>
-#if defined(__GNUC__)
-[[gnu::noinline]]
-#endif
-void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>& right,
-                   const TileResult<RealOf<T>>& result) {
+M2_REGISTER_LOOP void register_tile(Index terms, const TileOperand<T>& left, const TileOperand<T>& right,
+                                    const TileResult<RealOf<T>>& result) {
   using R = RealOf<T>;
   constexpr Index planes = planes_of<T>;
   constexpr bool spread = Kind == Left::spread;
