@@ -61,13 +61,13 @@ void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_strid
   for_row_tiles(w.outputs, most_lane_columns(), [&](Index columns, Index e) {
     for (Index k = 0; k < w.terms; k += lane_terms) {
       const Index terms = std::min(lane_terms, w.terms - k);
+      TileOperand<R> left{x.data, x_stride, x.pitch, 0, x.far && e == 0 ? next : 0};
+      const TileOperand<R> right{w.data + k * w.term + e * w.output, w.term, w.output};
+      TileResult<R> sums{y.data, y.pitch, y_stride, 0, k == 0 && y.far, y.streamed && w.terms <= lane_terms, k > 0};
       for_row_tiles(batch, most_lane_rows(), [&](Index rows, Index b) {
-        // The weights that come next are fetched while the first vectors are at work.
-        lanes_tile<R>(rows, columns)(
-            terms, {x.data + b * x.pitch + k * x_stride, x_stride, x.pitch, 0, x.far && e == 0 ? next : 0},
-            {w.data + k * w.term + e * w.output, w.term, w.output, 0, b == 0 ? columns * w.output : 0},
-            {y.data + b * y.pitch + e * y_stride, y.pitch, y_stride, 0, k == 0 && y.far,
-             y.streamed && w.terms <= lane_terms, k > 0});
+        left.data = x.data + b * x.pitch + k * x_stride;
+        sums.data = y.data + b * y.pitch + e * y_stride;
+        lanes_tile<R>(rows, columns)(terms, left, right, sums);
       });
     }
   });
@@ -78,25 +78,31 @@ void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_strid
 template <class R>
 void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<R> y, Index batch, Index next) {
   constexpr Index lanes = Lanes<R>::count;
+  // Where tiles have 12 sums, eight vectors meet one register of outputs: more would share a set of the first-level
+  // cache if they lie a multiple of 4 KiB apart. Only wide tiles can stream.
+  const bool narrow = register_bytes == 64 && tile_sums() == 12;
   const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
-    const Index largest = V == 4 ? 4 : most_tile_rows<R, V>();
+    const Index largest = V == 1 && narrow ? 8 : std::min<Index>(most_tile_rows<R, V>(), V == 4 ? 4 : 12);
     for (Index k = 0; k < w.terms; k += number_terms) {
       const Index terms = std::min(number_terms, w.terms - k);
+      TileOperand<R> left{x.data, 1, x.pitch, 0, e > 0 ? 0 : next};
+      const TileOperand<R> right{w.data + k * w.term + e, w.term, lanes};
+      TileResult<R> sums{y.data, y.pitch, lanes, 0, k == 0 && y.far, V == 4 && y.streamed, k > 0};
       for_row_tiles(batch, largest, [&](Index rows, Index b) {
-        number_tile<R, V>(rows)(
-            terms, {x.data + b * x.pitch + k, 1, x.pitch, 0, e > 0 ? 0 : (V == 4 ? rows * x.pitch : next)},
-            {w.data + k * w.term + e, w.term, lanes},
-            {y.data + b * y.pitch + e, y.pitch, lanes, 0, k == 0 && y.far, V == 4 && y.streamed, k > 0});
+        left.data = x.data + b * x.pitch + k;
+        if (V == 4 && e == 0) left.ahead = rows * x.pitch;
+        sums.data = y.data + b * y.pitch + e;
+        number_tile<R, V>(rows)(terms, left, right, sums);
       });
     }
   };
   Index e = 0;
   if constexpr (register_bytes == 64) {
-    const bool wide = w.terms <= lane_terms && (tile_sums() == 24 || w.terms > 32);
+    const bool wide = w.terms <= lane_terms && (!narrow || w.terms > 32 || y.streamed);
     for (; wide && e + 4 * lanes <= w.outputs; e += 4 * lanes) columns(std::integral_constant<Index, 4>{}, e);
   }
-  for (; e + 2 * lanes <= w.outputs; e += 2 * lanes) columns(std::integral_constant<Index, 2>{}, e);
-  if (e < w.outputs) columns(std::integral_constant<Index, 1>{}, e);
+  for (; !narrow && e + 2 * lanes <= w.outputs; e += 2 * lanes) columns(std::integral_constant<Index, 2>{}, e);
+  for (; e < w.outputs; e += lanes) columns(std::integral_constant<Index, 1>{}, e);
 }
 
 /// y = W x for one factor, or with Transposed y = W^T x, so that in and out change places. The weights are packed, but
