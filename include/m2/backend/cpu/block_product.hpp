@@ -62,11 +62,14 @@ void accumulate_products(Index rows, Index columns, Index terms, const TileOpera
                          const TileOperand<T>& right, const TileResult<RealOf<T>>& sums, Before&& before_tile) {
   constexpr Index lanes = Lanes<T>::count;
   const auto panel = [&]<Index V>(std::integral_constant<Index, V>, Index d) {
+    TileOperand<T> numbers{left.data, left.step, left.row, left.plane};
+    const TileOperand<T> registers{right.data + d, right.step, lanes, right.plane};
+    TileResult<RealOf<T>> to{sums.data, sums.row, lanes, sums.plane, sums.far, false, true};
     for_row_tiles(rows, most_tile_rows<T, V>(), [&](Index size, Index e) {
       before_tile();
-      number_tile<T, V>(size)(terms, {left.data + e * left.row, left.step, left.row, left.plane},
-                              {right.data + d, right.step, lanes, right.plane},
-                              {sums.data + e * sums.row + d, sums.row, lanes, sums.plane, sums.far, false, true});
+      numbers.data = left.data + e * left.row;
+      to.data = sums.data + e * sums.row + d;
+      number_tile<T, V>(size)(terms, numbers, registers, to);
     });
   };
   constexpr Index side = tile_columns;
@@ -99,12 +102,14 @@ M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const 
   const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
   const Index row_stride = w.row_stride * planes;
   constexpr Index largest = tile_rows<T, V>;
+  TileOperand<T> left{numbers, w.column_stride * planes, row_stride, 1}, right{x.data, x.stride, lanes, x.plane};
+  TileResult<RealOf<T>> sums{y.data, y.stride, lanes, y.plane, y.far, y.streamed};
   for_row_tiles(w.rows, largest, [&](Index rows, Index row) {
-    number_tile<T, V>(rows)(
-        w.columns,
-        {numbers + row * row_stride, w.column_stride * planes, row_stride, 1, next.weights ? rows * row_stride : 0},
-        {x.data, x.stride, lanes, x.plane, next.before_tile(row)},
-        {y.data + row * y.stride, y.stride, lanes, y.plane, y.far, y.streamed});
+    left.data = numbers + row * row_stride;
+    left.ahead = next.weights ? rows * row_stride : 0;
+    right.ahead = next.before_tile(row);
+    sums.data = y.data + row * y.stride;
+    number_tile<T, V>(rows)(w.columns, left, right, sums);
   });
 }
 

@@ -41,10 +41,13 @@ void rows_gradient(const FactorShape& f, VectorRows<const R> x, VectorRows<const
     }
     for (Index i = 0; i < f.inner; i += lanes, sums += packed_group<R>(f))
       for_row_tiles(f.in, most_lane_columns(), [&](Index columns, Index d) {
+        TileOperand<R> left{gradient, g.pitch, f.inner};
+        const TileOperand<R> right{from + d * f.inner + i, x.pitch, f.inner};
+        TileResult<R> to{sums, packed_pitch<R>(f), lanes, 0, false, false, true};
         for_row_tiles(f.out, most_lane_rows(), [&](Index rows, Index e) {
-          lanes_tile<R>(rows, columns)(
-              batch, {gradient + e * f.inner + i, g.pitch, f.inner}, {from + d * f.inner + i, x.pitch, f.inner},
-              {sums + e * packed_pitch<R>(f) + d * lanes, packed_pitch<R>(f), lanes, 0, false, false, true});
+          left.data = gradient + e * f.inner + i;
+          to.data = sums + e * packed_pitch<R>(f) + d * lanes;
+          lanes_tile<R>(rows, columns)(batch, left, right, to);
         });
       });
   }
