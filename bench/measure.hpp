@@ -9,8 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "bench/whole_core.hpp"
+
 /// Paired measurement. The machine is shared and its clock moves, so only ratios of one run mean anything: contestants
-/// take turns in rounds, and a ratio is the median of the ratios of the rounds.
+/// take turns in rounds, and a ratio is the median of the ratios of the rounds. A turn is repeated if the core was not
+/// this program's alone before it and after it.
 namespace m2::bench {
 
 inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
@@ -37,15 +40,26 @@ inline double median(std::vector<double> values) {
 
 /// How long to measure: every contestant for at least `seconds` in each round, and at least one call.
 struct Effort {
-  int rounds = 5;
-  double seconds = 0.01;
+  int rounds = 7;
+  double seconds = 0.003;
 };
+
+/// How many turns this program has taken, and how many of them had to make do with a shared core: each of those is the
+/// fastest of several.
+struct Turns {
+  long all = 0, shared = 0;
+};
+inline Turns& turns() {
+  static Turns turns;
+  return turns;
+}
 
 /// Seconds for one call of each contestant in each round.
 class Rounds {
  public:
-  /// A contestant that is empty is not there: its times are not numbers.
-  Rounds(const Effort& effort, const std::vector<Contestant>& contestants) : seconds_(contestants.size()) {
+  /// A contestant that is empty is not there: its times are not numbers. `threads` is how many cores must be free.
+  Rounds(const Effort& effort, const std::vector<Contestant>& contestants, int threads = 1)
+      : seconds_(contestants.size()), threads_(threads), patience_(std::max(20 * effort.seconds, 0.05)) {
     std::vector<long> calls(contestants.size(), 1);
     bool slow = false;
     for (std::size_t c = 0; c < contestants.size(); ++c) {
@@ -57,18 +71,15 @@ class Rounds {
       slow = slow || once > 0.25;
     }
     for (int round = 0; round < (slow ? std::min(effort.rounds, 3) : effort.rounds); ++round)
-      for (std::size_t c = 0; c < contestants.size(); ++c) {
-        if (!contestants[c]) {
-          seconds_[c].push_back(not_a_number);
-          continue;
-        }
-        if (calls[c] > 1) contestants[c](1);  // the caches are this contestant's again
-        seconds_[c].push_back(contestants[c](calls[c]) / static_cast<double>(calls[c]));
-      }
+      for (std::size_t c = 0; c < contestants.size(); ++c)
+        seconds_[c].push_back(contestants[c] ? turn(contestants[c], calls[c]) : not_a_number);
   }
 
   /// The median time of one call.
   double seconds(std::size_t c) const { return median(seconds_[c]); }
+
+  /// The least time of one call.
+  double fastest(std::size_t c) const { return *std::min_element(seconds_[c].begin(), seconds_[c].end()); }
 
   /// How many times faster contestant `a` is than contestant `b`.
   double times_faster(std::size_t a, std::size_t b) const {
@@ -79,7 +90,27 @@ class Rounds {
   }
 
  private:
+  /// Seconds for one call: of a turn on whole cores, or of the fastest one when patience is at an end.
+  double turn(const Contestant& contestant, long calls) const {
+    const WholeCore& core = WholeCore::get();
+    double fastest = std::numeric_limits<double>::max(), spent = 0;
+    ++turns().all;
+    do {
+      core.wait(threads_);
+      if (calls > 1) contestant(1);  // the caches are this contestant's again
+      const bool before = core.now(threads_);
+      const double seconds = contestant(calls);
+      if (before && core.now(threads_)) return seconds / static_cast<double>(calls);
+      fastest = std::min(fastest, seconds / static_cast<double>(calls));
+      spent += seconds;
+    } while (spent < patience_);
+    ++turns().shared;
+    return fastest;
+  }
+
   std::vector<std::vector<double>> seconds_;
+  int threads_;
+  double patience_;  // seconds for a turn and its repetitions
 };
 
 /// The compiler must believe that the memory behind a pointer is read and written here.

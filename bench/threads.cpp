@@ -26,7 +26,8 @@ void threads_case(Findings& found, const Effort& effort, Index n, Index batch, L
   Product<2, float> p(balanced_shape<2>(n), batch, layout);
   const Rounds rounds(effort,
                       {on_threads(1, p.contestant()), on_threads(2, p.contestant()),
-                       on_threads(1, fma_peak_of_threads<float>()), on_threads(2, fma_peak_of_threads<float>())});
+                       on_threads(1, fma_peak_of_threads<float>()), on_threads(2, fma_peak_of_threads<float>())},
+                      2);
   found.note("us", rounds.seconds(1) * 1e6);
   found.add(batch == 1 ? "two_threads_one_vector" : "two_threads", rounds.times_faster(1, 0),
             2 / rounds.times_faster(2, 3));
