@@ -51,9 +51,10 @@ inline constexpr Index least_row_tile = 32, most_row_tile = 96;
 /// Vectors to a tile: the longest ones in half of the second-level cache. Of what outgrows it, two factors reread more
 /// weights than vectors, and share them among more; three reread vectors, too.
 template <class T>
-Index row_tile_size(const MonarchCall<T>& call) {
+Index row_tile_size(const MonarchCall<T>& call, bool ahead) {
   const Index fitting = second_level_cache / 2 / (call.widest * static_cast<Index>(sizeof(T)));
-  return std::clamp(fitting, call.factors.size() > 2 ? least_row_tile : 2 * least_row_tile, most_row_tile);
+  return std::clamp(fitting, call.factors.size() > 2 ? least_row_tile : 2 * least_row_tile,
+                    ahead ? 2 * least_row_tile : most_row_tile);
 }
 
 /// Copies vectors, with zeros behind them up to `padded` features.
@@ -65,12 +66,21 @@ void copy_rows(VectorRows<const R> from, Index features, VectorRows<R> to, Index
   }
 }
 
+/// True if the vectors of the tile that comes next, and the results of this one, are asked for while this one is at
+/// work: they are far, and sums are long enough to hide it.
+template <class T>
+bool row_tiles_ask_ahead(const MonarchCall<T>& call) {
+  for (const FactorShape& f : call.factors)
+    if (f.in < 32) return false;
+  return call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > 4 * second_level_cache;
+}
+
 struct RowScratch;
 
 /// All factors of a tile, or with One of a single vector; `threads` share the blocks of each.
 template <class T, bool One>
 void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y, Index batch,
-                       int threads) {
+                       int threads, RowsAhead<T> written, RowsAhead<const T> read) {
   const Index pitch = row_pitch<T>(call.widest), count = static_cast<Index>(call.factors.size());
   T* buffer = thread_scratch<RowScratch, T>(2 * batch * pitch);
   const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > second_level_cache / 2;
@@ -91,7 +101,8 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
     } else if (pass == 0 && pair == 1) {
       rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
     } else {
-      rows_product<false, T>(call.factors[f], weights, from, result(pass), batch, part, threads);
+      rows_product<false, T>(call.factors[f], weights, from, result(pass), batch, part, threads,
+                             pass == 0 ? written : RowsAhead<T>(), pass + 1 == passes ? read : RowsAhead<const T>());
     }
   });
   if (y.streamed) finish_streams();
@@ -111,14 +122,20 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const
   const int threads = products > (share_blocks ? shared_products : parallel_products) ? most : 1;
   const bool far = vectors_are_far(call);
   const bool streamed = !share_blocks && streams(y.data, y.pitch, call.batch * call.out_features);
-  const Index size = row_tile_size(call);
+  const bool ahead = !share_blocks && row_tiles_ask_ahead(call);
+  const Index size = row_tile_size(call, ahead);
   Index tiles = (call.batch + size - 1) / size;
   if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
   parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
     const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
+    RowsAhead<T> written;
+    RowsAhead<const T> read;
+    if (ahead && !streamed) written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin};
+    if (ahead && t + 1 < tiles)
+      read = {x.data + end * x.pitch, x.pitch, call.in_features, call.batch * (t + 2) / tiles - end};
     multiply_row_tile<T, One>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
                               {y.data + begin * y.pitch, y.pitch, far, streamed}, end - begin,
-                              share_blocks ? threads : 1);
+                              share_blocks ? threads : 1, written, read);
   });
 }
 
