@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "m2/backend/cpu/lines_ahead.hpp"
 #include "m2/backend/cpu/register_tile.hpp"
 #include "m2/backend/cpu/scratch.hpp"
 #include "m2/backend/cpu/transpose.hpp"
@@ -81,17 +82,24 @@ void accumulate_products(Index rows, Index columns, Index terms, const TileOpera
   if (d < columns) panel(std::integral_constant<Index, 1>{}, d);
 }
 
-/// Where the vectors of the block that comes next lie, seen from this one, and whether its weights follow on these.
+/// Where the vectors of the block that comes next lie, seen from this one, whether its weights follow on these, and
+/// what else is needed soon, if anything.
+template <class R>
 struct NextBlock {
   bool weights;
   Index vectors;
+  LinesAhead<R>* soon;
 
   /// After this panel comes the next one of this block; after the last one, the first of the next block.
   NextBlock after_panel(Index b, Index step, Index batch) const {
-    return b + step < batch ? NextBlock{false, step} : NextBlock{weights, vectors - b};
+    return b + step < batch ? NextBlock{false, step, soon} : NextBlock{weights, vectors - b, soon};
   }
-  /// How far ahead of the vectors those lie that the tile from this row on prefetches; 0: it does not.
-  Index before_tile(Index row) const { return row == 0 ? vectors : 0; }
+  /// How far ahead of the vectors those lie that the tile from this row on prefetches; 0: it does not. The tile writes
+  /// so many lines.
+  Index before_tile(Index row, Index lines) const {
+    if (soon != nullptr) soon->ask(lines);
+    return row == 0 ? vectors : 0;
+  }
 };
 
 /// All rows of the product for V registers of vectors.
@@ -107,7 +115,7 @@ M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const 
   for_row_tiles(w.rows, largest, [&](Index rows, Index row) {
     left.data = numbers + row * row_stride;
     left.ahead = next.weights ? rows * row_stride : 0;
-    right.ahead = next.before_tile(row);
+    right.ahead = next.before_tile(row, rows * V * planes);
     sums.data = y.data + row * y.stride;
     number_tile<T, V>(rows)(w.columns, left, right, sums);
   });

@@ -23,9 +23,10 @@ BlockVectors<R> block_of(VectorTile<R> tile, Index o, Index i, Index digits, Ind
 }
 
 /// y = W x for every block of a factor. Blocks are shared among threads unless the caller's tile already belongs to one
-/// of them.
+/// of them. What is needed `soon` is asked for on the way, if one thread does all.
 template <class T, class R = RealOf<T>>
-void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x, VectorTile<R> y, Index width) {
+void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x, VectorTile<R> y, Index width,
+                  LinesAhead<R> soon = {}) {
   const int threads = width * f.weight_count() > parallel_products ? available_threads() : 1;
   // Small blocks are done in a few hundred cycles: no division for each of them.
   const Index x_outer = x.distance(f.in * f.inner), y_outer = y.distance(f.out * f.inner);
@@ -39,7 +40,8 @@ void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x,
       const Index x_at = o * x_outer + i * x.stride, y_at = o * y_outer + i * y.stride;
       if (++i == f.inner) i = 0, ++o;
       const Index next = block + 1 < end ? o * x_outer + i * x.stride - x_at : 0;
-      block_product(matrix, from.at(x_at), to.at(y_at), width, NextBlock{true, next});
+      block_product(matrix, from.at(x_at), to.at(y_at), width,
+                    NextBlock<R>{true, next, threads == 1 ? &soon : nullptr});
     }
     if (y.streamed) finish_streams();
   });
@@ -153,7 +155,12 @@ void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights
     if (pair) {
       apply_nested_factors<S, R>(call.factors.subspan(f).template first<2>(), &weights[f], from, to, width);
     } else {
-      apply_factor<S>(call.factors[f], weights[f], from, to, width);
+      LinesAhead<R> results;
+      if constexpr (Scalar<T>) {
+        if (f == 0 && count > 1 && write_in_place && !streamed && vectors_are_remote(call))
+          results = {y.data, y.feature_stride, batch, call.out_features, Soon::written};
+      }
+      apply_factor<S>(call.factors[f], weights[f], from, to, width, results);
     }
     from = to;
     std::swap(next, other);

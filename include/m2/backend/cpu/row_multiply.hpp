@@ -39,10 +39,16 @@ void pack_weights(const MonarchCall<T>& call, T* packed) {
   }
 }
 
-/// True if the caller's vectors are more than the second-level cache holds.
+/// True if the caller's vectors are more than the second-level cache holds, or so many that results are asked for a
+/// factor ahead.
 template <class T>
-bool vectors_are_far(const MonarchCall<T>& call) {
-  return call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > second_level_cache;
+bool vectors_are_far(const MonarchCall<T>& call, Index caches = 1) {
+  return call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) >
+         caches * second_level_cache;
+}
+template <class T>
+bool vectors_are_remote(const MonarchCall<T>& call) {
+  return vectors_are_far(call, 4);
 }
 
 /// The limits of tiles: fewer vectors would have to share the reading of all weights, more gain nothing.
@@ -67,12 +73,12 @@ void copy_rows(VectorRows<const R> from, Index features, VectorRows<R> to, Index
 }
 
 /// True if the vectors of the tile that comes next, and the results of this one, are asked for while this one is at
-/// work: they are far, and sums are long enough to hide it.
+/// work: sums have to be long enough to hide it.
 template <class T>
 bool row_tiles_ask_ahead(const MonarchCall<T>& call) {
   for (const FactorShape& f : call.factors)
     if (f.in < 32) return false;
-  return call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) > 4 * second_level_cache;
+  return vectors_are_remote(call);
 }
 
 struct RowScratch;
@@ -80,7 +86,7 @@ struct RowScratch;
 /// All factors of a tile, or with One of a single vector; `threads` share the blocks of each.
 template <class T, bool One>
 void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y, Index batch,
-                       int threads, RowsAhead<T> written, RowsAhead<const T> read) {
+                       int threads, LinesAhead<T> written, LinesAhead<T> read) {
   const Index pitch = row_pitch<T>(call.widest), count = static_cast<Index>(call.factors.size());
   T* buffer = thread_scratch<RowScratch, T>(2 * batch * pitch);
   const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > second_level_cache / 2;
@@ -102,7 +108,9 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
       rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
     } else {
       rows_product<false, T>(call.factors[f], weights, from, result(pass), batch, part, threads,
-                             pass == 0 ? written : RowsAhead<T>(), pass + 1 == passes ? read : RowsAhead<const T>());
+                             pass + 1 == passes ? read
+                             : pass == 0        ? written
+                                                : LinesAhead<T>());
     }
   });
   if (y.streamed) finish_streams();
@@ -128,11 +136,11 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const
   if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
   parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
     const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
-    RowsAhead<T> written;
-    RowsAhead<const T> read;
-    if (ahead && !streamed) written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin};
+    LinesAhead<T> written, read;
+    if (ahead && !streamed)
+      written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin, Soon::written};
     if (ahead && t + 1 < tiles)
-      read = {x.data + end * x.pitch, x.pitch, call.in_features, call.batch * (t + 2) / tiles - end};
+      read = {x.data + end * x.pitch, x.pitch, call.in_features, call.batch * (t + 2) / tiles - end, Soon::read};
     multiply_row_tile<T, One>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
                               {y.data + begin * y.pitch, y.pitch, far, streamed}, end - begin,
                               share_blocks ? threads : 1, written, read);

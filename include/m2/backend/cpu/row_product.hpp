@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "m2/backend/cpu/block_product.hpp"
+#include "m2/backend/cpu/lines_ahead.hpp"
 #include "m2/backend/cpu/row_vector.hpp"
 
 /// The products of a Monarch factor with vectors whose features are contiguous. No element is moved: where blocks read
@@ -53,39 +54,11 @@ RegisterTile<R> lanes_tile(Index rows, Index columns) {
   return tiles[static_cast<std::size_t>(columns - 1)][static_cast<std::size_t>(rows - 1)];
 }
 
-/// Vectors that are read or written soon: some of their lines are asked for before each register tile, so that all are
-/// on their way by the end of a factor.
-template <class R>
-class RowsAhead {
- public:
-  RowsAhead() = default;
-  RowsAhead(R* data, Index pitch, Index features, Index rows)
-      : data_(data), pitch_(pitch), features_(features), rows_(rows) {}
-
-  /// As many lines as a tile of so many registers of results has.
-  void before_tile(Index lines) {
-    constexpr Index line = 64 / static_cast<Index>(sizeof(R));
-    for (Index i = 0; i < lines && rows_ > 0; ++i) {
-      if constexpr (std::is_const_v<R>) {
-        prefetch_far(data_ + at_);
-      } else {
-        prefetch_for_write(data_ + at_);
-      }
-      at_ += line;
-      if (at_ >= features_) at_ = 0, data_ += pitch_, --rows_;
-    }
-  }
-
- private:
-  R* data_ = nullptr;
-  Index pitch_ = 0, features_ = 0, rows_ = 0, at_ = 0;
-};
-
 /// y = W x for blocks along the lanes: term k of vector b is the register at x + b * pitch + k * x_stride, output e
 /// goes to y + b * pitch + e * y_stride.
 template <class R>
 void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_stride, VectorRows<R> y, Index y_stride,
-                   Index batch, Index next, RowsAhead<const R>& soon) {
+                   Index batch, Index next, LinesAhead<R>& soon) {
   for_row_tiles(w.outputs, most_lane_columns(), [&](Index columns, Index e) {
     for (Index k = 0; k < w.terms; k += lane_terms) {
       const Index terms = std::min(lane_terms, w.terms - k);
@@ -95,7 +68,7 @@ void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_strid
       for_row_tiles(batch, most_lane_rows(), [&](Index rows, Index b) {
         left.data = x.data + b * x.pitch + k * x_stride;
         sums.data = y.data + b * y.pitch + e * y_stride;
-        soon.before_tile(rows * columns);
+        soon.ask(rows * columns);
         lanes_tile<R>(rows, columns)(terms, left, right, sums);
       });
     }
@@ -106,7 +79,7 @@ void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_strid
 /// block are `next` numbers behind those of this one.
 template <class R>
 void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<R> y, Index batch, Index next,
-                     RowsAhead<R>& soon) {
+                     LinesAhead<R>& soon) {
   constexpr Index lanes = Lanes<R>::count;
   // Where tiles have 12 sums, eight vectors meet one register of outputs: more would share a set of the first-level
   // cache if they lie a multiple of 4 KiB apart. Only wide tiles can stream.
@@ -122,7 +95,7 @@ void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<
         left.data = x.data + b * x.pitch + k;
         if (V == 4 && e == 0) left.ahead = rows * x.pitch;
         sums.data = y.data + b * y.pitch + e;
-        soon.before_tile(rows * V);
+        soon.ask(rows * V);
         number_tile<R, V>(rows)(terms, left, right, sums);
       });
     }
@@ -142,7 +115,7 @@ void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<
 /// for where digits are neighbours, those that are read after it where they are not.
 template <bool Transposed, class R>
 void rows_product(const FactorShape& f, const R* weights, VectorRows<const R> x, VectorRows<R> y, Index batch,
-                  Index part, Index parts, RowsAhead<R> written = {}, RowsAhead<const R> read = {}) {
+                  Index part, Index parts, LinesAhead<R> soon = {}) {
   constexpr Index lanes = Lanes<R>::count;
   if constexpr (!Transposed) {
     if (batch == 1) return vector_product(f, weights, x.data, y.data, part, parts);
@@ -151,7 +124,7 @@ void rows_product(const FactorShape& f, const R* weights, VectorRows<const R> x,
   if (f.inner == 1) {
     for (Index o = f.outer * part / parts; o < f.outer * (part + 1) / parts; ++o)
       numbers_product<R>({weights + o * in * out, in, out, out, 1}, {x.data + o * in, x.pitch},
-                         {y.data + o * out, y.pitch, y.far, y.streamed}, batch, o + 1 < f.outer ? in : 0, written);
+                         {y.data + o * out, y.pitch, y.far, y.streamed}, batch, o + 1 < f.outer ? in : 0, soon);
     return;
   }
   const Index pitch = packed_pitch<R>(f), term = Transposed ? pitch : lanes, output = Transposed ? lanes : pitch;
@@ -161,7 +134,7 @@ void rows_product(const FactorShape& f, const R* weights, VectorRows<const R> x,
     const Index next = i + lanes < f.inner ? lanes : o + 1 < f.outer ? in * f.inner - i : 0;
     lanes_product<R>({weights + g * packed_group<R>(f), in, out, term, output},
                      {x.data + o * in * f.inner + i, x.pitch, x.far}, f.inner,
-                     {y.data + o * out * f.inner + i, y.pitch, y.far, y.streamed}, f.inner, batch, next, read);
+                     {y.data + o * out * f.inner + i, y.pitch, y.far, y.streamed}, f.inner, batch, next, soon);
   }
 }
 
