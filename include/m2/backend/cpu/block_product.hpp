@@ -150,10 +150,15 @@ void spread_block_product(const BlockWeights<T>& w, BlockVectors<const T> x, Blo
       T* to = spread + j * lanes;
       for (Index k = 0; k < w.columns; ++k, to += rows * lanes) Lanes<T>::all(from[k * w.column_stride]).store(to);
     }
-    for (Index b = 0; b < batch; b += tile_columns * lanes)
-      register_tiles<T, Left::spread, tile_columns, largest>[static_cast<std::size_t>(rows - 1)](
-          w.columns, {spread, 0, 0}, {x.data + b, x.stride, lanes},
-          {y.data + row * y.stride + b, y.stride, lanes, 0, y.far});
+    const TileOperand<T> left{spread, 0, 0};
+    TileOperand<T> right{x.data, x.stride, lanes};
+    TileResult<T> sums{y.data, y.stride, lanes, 0, y.far};
+    for (Index b = 0; b < batch; b += tile_columns * lanes) {
+      right.data = x.data + b;
+      sums.data = y.data + row * y.stride + b;
+      register_tiles<T, Left::spread, tile_columns, largest>[static_cast<std::size_t>(rows - 1)](w.columns, left, right,
+                                                                                                 sums);
+    }
   });
 }
 
