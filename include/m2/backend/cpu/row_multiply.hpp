@@ -59,7 +59,7 @@ inline constexpr Index least_row_tile = 32, most_row_tile = 96;
 template <class T>
 Index row_tile_size(const MonarchCall<T>& call, bool ahead) {
   const Index fitting = second_level_cache / 2 / (call.widest * static_cast<Index>(sizeof(T)));
-  return std::clamp(fitting, call.factors.size() > 2 ? least_row_tile : 2 * least_row_tile,
+  return std::clamp(fitting, call.factors.size() > 2 ? least_row_tile : least_row_tile * 3 / 2,
                     ahead ? 2 * least_row_tile : most_row_tile);
 }
 
@@ -139,7 +139,7 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const
     LinesAhead<T> written, read;
     if (ahead && !streamed)
       written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin, Soon::written};
-    if (ahead && t + 1 < tiles)
+    if (ahead && t + 1 < tiles && size * call.widest * Index{sizeof(T)} <= second_level_cache / 2)
       read = {x.data + end * x.pitch, x.pitch, call.in_features, call.batch * (t + 2) / tiles - end, Soon::read};
     multiply_row_tile<T, One>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
                               {y.data + begin * y.pitch, y.pitch, far, streamed}, end - begin,
