@@ -11,11 +11,13 @@
 namespace m2::detail {
 
 /// Two real signals for one register of channels each: position t of signal r is at data[r] + t * stride[r]. An absent
-/// second signal has stride 0 and points at one register of zeros (inputs) or of scratch (outputs).
+/// second signal has stride 0 and points at one register of zeros (inputs) or of scratch (outputs). Outputs that are
+/// `streamed` bypass the caches (stream_lanes).
 template <class T>
 struct TileRows {
   T* data[2];
   Index stride[2];
+  bool streamed = false;
 };
 
 /// What an absent input points at.
@@ -177,12 +179,19 @@ class CpuDftStages {
       const T* from = data + begin * step;
       for (Index i = begin; i < end; ++i, from += step, to.advance(out)) {
         if constexpr (whole()) {
-          later.template prefetch<digits, true>();
+          if (!out.streamed) later.template prefetch<digits, true>();
           if (i + prefetch_distance < end - 1) later.advance(out);
         }
         Registers<R, true> x;
         x.read(from, inner * step);
         butterfly<T, R>(x.re, x.im);
+        if (whole() && out.streamed) {
+          M2_UNROLL for (int j = 0; j < digits; ++j) {
+            stream_lanes(x.im[j], to.real(j));
+            stream_lanes(x.re[j], to.imaginary(j));
+          }
+          continue;
+        }
         M2_UNROLL for (int j = 0; j < digits; ++j) {
           if (!whole() && j * inner + i >= length) break;
           x.im[j].store(to.real(j));

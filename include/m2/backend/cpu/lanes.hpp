@@ -1,6 +1,7 @@
 #pragma once
 
 #include <complex>
+#include <cstdint>
 #include <cstring>
 
 #include "m2/core/butterfly.hpp"
@@ -185,6 +186,13 @@ M2_INLINE void finish_streams() {
 #if defined(__GNUC__) && defined(__SSE__)
   __builtin_ia32_sfence();
 #endif
+}
+
+/// True if so many results should bypass the caches: they will not stay there, and are written in whole registers.
+template <class T>
+bool streams(const T* data, Index stride, Index count) {
+  return count * static_cast<Index>(sizeof(T)) >= Index{1} << 23 &&
+         reinterpret_cast<std::uintptr_t>(data) % register_bytes == 0 && stride % Lanes<T>::count == 0;
 }
 
 /// Asks for the cache line of an address that will be read, or written, soon; any address will do. Inlined always: g++

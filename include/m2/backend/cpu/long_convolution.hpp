@@ -190,13 +190,16 @@ class CpuLongConvolution {
   /// Where to write the signals: in place, or to a copy that put_rows distributes.
   TileRows<T> write_rows(View<T, 3, B> y, Index group, Index pair, T* copy, T* scratch) const {
     TileRows<T> rows{};
+    rows.streamed = y.stride(0) % lanes == 0 && streams(y.data(), y.stride(1), y.size());
     for (Index s = 0; s < 2; ++s) {
       const auto [b, tile] = signal(group, pair, s);
       if (b >= y.extent(0)) {
         rows.data[s] = scratch;
+        rows.streamed = false;
         continue;
       }
       const bool in_place = y.stride(2) == 1 && channels_of(tile) == lanes;
+      rows.streamed = rows.streamed && in_place;
       rows.data[s] = in_place ? &y(b, 0, tile * lanes) : copy + s * shape_.length * lanes;
       rows.stride[s] = in_place ? y.stride(1) : lanes;
     }
@@ -228,6 +231,7 @@ class CpuLongConvolution {
                         write_rows(y, group, pair, s.rows[1], s.scratch), s.work, rows_ahead(u, unit + 1, end));
         put_rows(y, group, pair, s.rows[1]);
       }
+      finish_streams();
     });
   }
 
@@ -258,6 +262,7 @@ class CpuLongConvolution {
         }
         if (begin <= first(group) && first(group + 1) <= end) add_gradient(engine, gradient, group, sum, s);
       }
+      finish_streams();
     });
     for (Index part = 1; part < parts; ++part) {  // the group that each cut divides, once
       const Index cut = begin_of(part), group = group_of(cut, batch);

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
 #include <type_traits>
 
 #include "m2/backend/cpu/scratch.hpp"
@@ -41,13 +40,6 @@ struct VectorTile {
     return {data, stride, plane, group, gap, far, streamed};
   }
 };
-
-/// True if so many results should bypass the caches: they will not stay there, and are written in whole registers.
-template <class T>
-bool streams(const T* data, Index stride, Index count) {
-  return count * static_cast<Index>(sizeof(T)) >= Index{1} << 23 &&
-         reinterpret_cast<std::uintptr_t>(data) % register_bytes == 0 && stride % Lanes<T>::count == 0;
-}
 
 /// Element i of an array in planes: (re, im) pairs split, 16-bit numbers converted.
 template <class T, class R>
