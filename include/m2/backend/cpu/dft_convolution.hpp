@@ -39,36 +39,40 @@ class CpuDftConvolution : private CpuDftStages<T> {
   Index work_elements() const { return 2 * size_ * step; }
 
   /// kernel = the spectra of two kernels, ready for the product, from their lags. Lags at length and beyond are zero
-  /// and not read if causal.
-  void prepare(TileRows<const T> lags, bool causal, T* kernel) const {
+  /// and not read if causal. Like all that follow, it meanwhile asks for the rows of `next`, which the next call
+  /// reads.
+  void prepare(TileRows<const T> lags, bool causal, T* kernel, const RowsAhead<T>& next) const {
     causal ? this->template load<true>(lags, length_, kernel) : this->template load<false>(lags, size_, kernel);
     const T scale = T{1} / static_cast<T>(size_);
-    each_pair<true, false>(kernel, Separate{scale});
+    Ahead ahead{next, length_};
+    each_pair<true, false>(kernel, Separate{scale}, ahead);
   }
 
-  /// out = the signals convolved with the kernels. Meanwhile asks for the rows of `next`, the input of the next call.
-  void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T* work, TileRows<const T> next) const {
+  /// out = the signals convolved with the kernels.
+  void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T* work, const RowsAhead<T>& next) const {
     this->template load<true>(in, length_, work);
     Ahead ahead{next, length_};
-    each_pair<true, true>(work, Convolve{kernel, &ahead});
+    each_pair<true, true>(work, Convolve{kernel}, ahead);
     this->template store<true>(work, out, length_);
   }
 
   /// dx = dy correlated with the kernels; gradient (kernel_elements) += conj(DFT(x)) DFT(dy).
-  void correlate(const T* kernel, TileRows<const T> x, TileRows<const T> dy, TileRows<T> dx, T* gradient,
-                 T* work) const {
+  void correlate(const T* kernel, TileRows<const T> x, TileRows<const T> dy, TileRows<T> dx, T* gradient, T* work,
+                 const RowsAhead<T>& next) const {
     T* const other = work + size_ * step;
     this->template load<true>(x, length_, other);
     this->template load<true>(dy, length_, work);
-    each_pair<true, true>(work, Correlate{kernel, other, gradient});
+    Ahead ahead{next, length_};
+    each_pair<true, true>(work, Correlate{kernel, other, gradient}, ahead);
     this->template store<true>(work, dx, length_);
   }
 
   /// lags = the gradients of the two kernels from the sum of their spectra, which is overwritten. If causal, only lags
   /// >= 0 are written.
-  void finish(T* gradient, bool causal, TileRows<T> lags) const {
+  void finish(T* gradient, bool causal, TileRows<T> lags, const RowsAhead<T>& next) const {
     const T scale = T{1} / static_cast<T>(size_);
-    each_pair<false, true>(gradient, Combine{scale});
+    Ahead ahead{next, length_};
+    each_pair<false, true>(gradient, Combine{scale}, ahead);
     causal ? this->template store<true>(gradient, lags, length_) : this->template store<false>(gradient, lags, size_);
   }
 
@@ -105,21 +109,25 @@ class CpuDftConvolution : private CpuDftStages<T> {
   /// Rows that are asked for a few at a time between blocks: a tile's rows lie far apart in memory, which can deliver
   /// only so many lines at once; asked for together, in the stage that reads them, they keep it waiting.
   struct Ahead {
-    TileRows<const T> rows;
+    RowsAhead<T> next;
     Index left;
 
     M2_INLINE void ask(Index count) {
-      for (Index end = std::max<Index>(left - count, 0); left > end; --left) {
-        prefetch_far(rows.data[0]);
-        prefetch_far(rows.data[1]);
-        rows.data[0] += rows.stride[0], rows.data[1] += rows.stride[1];
+      const Index now = std::min(left, count);
+      left -= now;
+      for (int i = 0; i < next.count; ++i) {
+        TileRows<const T>& rows = next.rows[i];
+        for (Index end = now; end > 0; --end) {
+          prefetch_far(rows.data[0]);
+          prefetch_far(rows.data[1]);
+          rows.data[0] += rows.stride[0], rows.data[1] += rows.stride[1];
+        }
       }
     }
   };
 
   struct Convolve {
     const T* kernel;
-    Ahead* ahead;
     static M2_INLINE void multiply(V& re, V& im, const T* k) {
       const V kr = real_at(k), ki = imaginary_at(k), r = re;
       re = subtract_product(r * kr, im, ki), im = add_product(im * kr, r, ki);
@@ -230,7 +238,8 @@ class CpuDftConvolution : private CpuDftStages<T> {
   }
 
   template <bool Forward, bool Inverse, class Product>
-  void block_pair(std::size_t level, Index a, Index b, Mirror mirror, T* data, const Product& product) const {
+  void block_pair(std::size_t level, Index a, Index b, Mirror mirror, T* data, const Product& product,
+                  Ahead& ahead) const {
     const DftStage& stage = stages_[level];
     const bool two = mirror == Mirror::other;
     if constexpr (std::is_same_v<Product, Correlate>) {  // a second spectrum, wanted where it is still in cache
@@ -238,7 +247,7 @@ class CpuDftConvolution : private CpuDftStages<T> {
       if (two) this->forward_block(stage, b, product.other);
     }
     if (this->is_last(level)) {
-      if constexpr (std::is_same_v<Product, Convolve>) product.ahead->ask(two ? stage.radix : stage.radix / 2);
+      ahead.ask(two ? stage.radix : stage.radix / 2);
       return with_radix(stage.radix, [&](auto radix) {
         constexpr Index size = radix() * step;
         const T *const wa = this->block_twiddles(stage, a), *const wb = this->block_twiddles(stage, b);
@@ -249,27 +258,28 @@ class CpuDftConvolution : private CpuDftStages<T> {
     }
     if (Forward) this->forward_block(stage, a, data);
     if (Forward && two) this->forward_block(stage, b, data);
-    children<Forward, Inverse>(level + 1, stage.radix, a, b, mirror, data, product);
+    children<Forward, Inverse>(level + 1, stage.radix, a, b, mirror, data, product, ahead);
     if (Inverse) this->inverse_block(stage, a, data);
     if (Inverse && two) this->inverse_block(stage, b, data);
   }
 
   template <bool Forward, bool Inverse, class Product>
-  void children(std::size_t level, int radix, Index a, Index b, Mirror mirror, T* data, const Product& product) const {
+  void children(std::size_t level, int radix, Index a, Index b, Mirror mirror, T* data, const Product& product,
+                Ahead& ahead) const {
     mirrors(
         mirror, radix,
         [&](int e, int m) {
-          block_pair<Forward, Inverse>(level, a * radix + e, b * radix + m, Mirror::other, data, product);
+          block_pair<Forward, Inverse>(level, a * radix + e, b * radix + m, Mirror::other, data, product, ahead);
         },
         [&](int e, Mirror own) {
-          block_pair<Forward, Inverse>(level, a * radix + e, a * radix + e, own, data, product);
+          block_pair<Forward, Inverse>(level, a * radix + e, a * radix + e, own, data, product, ahead);
         });
   }
 
   /// The product of every pair of mirror frequencies, after the forward stages and before the inverse ones.
   template <bool Forward, bool Inverse, class Product>
-  void each_pair(T* data, const Product& product) const {
-    children<Forward, Inverse>(1, stages_[0].radix, 0, 0, Mirror::zero, data, product);
+  void each_pair(T* data, const Product& product, Ahead& ahead) const {
+    children<Forward, Inverse>(1, stages_[0].radix, 0, 0, Mirror::zero, data, product, ahead);
   }
 
   Index length_ = 0;

@@ -20,6 +20,13 @@ struct TileRows {
   bool streamed = false;
 };
 
+/// Rows that a later call will read, of up to two arrays: a hint.
+template <class T>
+struct RowsAhead {
+  TileRows<const T> rows[2];
+  int count = 0;
+};
+
 /// What an absent input points at.
 template <class T>
 const T* zero_register() {

@@ -25,15 +25,16 @@ class CpuDirectConvolution {
   Index kernel_elements() const { return (positions() + tile) * lanes; }  // sums beyond the end read, and drop, a tile
   Index work_elements() const { return 0; }
 
-  void prepare(TileRows<const T> lags, bool, T* kernel) const {
+  void prepare(TileRows<const T> lags, bool, T* kernel, const RowsAhead<T>&) const {
     std::copy_n(lags.data[0], positions() * lanes, kernel);
   }
 
-  void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T*, TileRows<const T>) const {
+  void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T*, const RowsAhead<T>&) const {
     for (Index begin = 0; begin < length_; begin += tile) sum_tile<false>(kernel, in, out, begin);
   }
 
-  void correlate(const T* kernel, TileRows<const T> x, TileRows<const T> dy, TileRows<T> dx, T* gradient, T*) const {
+  void correlate(const T* kernel, TileRows<const T> x, TileRows<const T> dy, TileRows<T> dx, T* gradient, T*,
+                 const RowsAhead<T>&) const {
     for (Index begin = 0; begin < length_; begin += tile) sum_tile<true>(kernel, dy, dx, begin);
     for (Index lag = 0; lag < length_; lag += tile) gradient_tile(x, dy, lag, gradient + lag * lanes, lanes);
     if (!bidirectional_) return;
@@ -41,7 +42,7 @@ class CpuDirectConvolution {
       gradient_tile(dy, x, lag, gradient + (positions() - lag) * lanes, -lanes);
   }
 
-  void finish(T* gradient, bool causal, TileRows<T> lags) const {
+  void finish(T* gradient, bool causal, TileRows<T> lags, const RowsAhead<T>&) const {
     std::copy_n(gradient, (causal ? length_ : positions()) * lanes, lags.data[0]);
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <initializer_list>
 #include <utility>
 
 #include "m2/backend/cpu/dft_convolution.hpp"
@@ -133,12 +134,21 @@ class CpuLongConvolution {
     for (Index c = 0; c < count; ++c) to[c * stride] += from[c];
   }
 
-  /// Stages the lags of a group, the skip term added at lag 0, and prepares the engine's kernel from them.
+  /// Prepares the engine's kernel of a group from its lags; those that need more than a look (a skip term to add at
+  /// lag 0, both directions, gaps) are staged.
   template <class Engine>
-  void prepare(const Engine& engine, const Kernel& k, Index group, const Slot& s) const {
-    const bool two = group < tile_pairs_;
+  void prepare(const Engine& engine, const Kernel& k, Index group, const Slot& s, const RowsAhead<T>& next) const {
+    const bool two = group < tile_pairs_, causal = !shape_.bidirectional;
+    if (two && causal && k.skip.data() == nullptr && k.causal.stride(1) == 1 && channels_of(2 * group + 1) == lanes)
+      return engine.prepare(lags_in_place(k.causal, group), causal, s.kernel, next);
     for (Index i = 0; i < (two ? 2 : 1); ++i) stage_lags(k, signal(group, 0, i).tile, engine.positions(), s.lags[i]);
-    engine.prepare({{s.lags[0], s.lags[two ? 1 : 0]}, {lanes, lanes}}, !shape_.bidirectional, s.kernel);
+    engine.prepare({{s.lags[0], s.lags[two ? 1 : 0]}, {lanes, lanes}}, causal, s.kernel, next);
+  }
+
+  /// The two kernels of a group where they lie.
+  TileRows<const T> lags_in_place(View<const T, 2, B> k, Index group) const {
+    const Index c0 = 2 * group * lanes, stride = k.stride(0);
+    return {{&k(0, c0), &k(0, c0 + lanes)}, {stride, stride}};
   }
 
   void stage_lags(const Kernel& k, Index tile, Index positions, T* lags) const {
@@ -175,16 +185,31 @@ class CpuLongConvolution {
     return rows;
   }
 
-  /// Where the signals of a later unit of work lie, if it is one of this thread: a hint.
-  TileRows<const T> rows_ahead(View<const T, 3, B> x, Index unit, Index end) const {
-    TileRows<const T> rows{{zero_register<T>(), zero_register<T>()}, {0, 0}};
-    if (unit >= end) return rows;
-    const Index group = group_of(unit, x.extent(0)), pair = unit - first_unit(group, x.extent(0));
-    for (Index s = 0; s < 2; ++s) {
-      const auto [b, tile] = signal(group, pair, s);
-      if (b < x.extent(0)) rows.data[s] = &x(b, 0, tile * lanes), rows.stride[s] = x.stride(1);
+  /// Where the signals of a pair lie.
+  RowsAhead<T> rows_ahead(std::initializer_list<View<const T, 3, B>> arrays, Index group, Index pair) const {
+    RowsAhead<T> ahead;
+    for (const View<const T, 3, B>& x : arrays) {
+      TileRows<const T>& rows = ahead.rows[ahead.count++];
+      rows = {{zero_register<T>(), zero_register<T>()}, {0, 0}};
+      for (Index s = 0; s < 2; ++s) {
+        const auto [b, tile] = signal(group, pair, s);
+        if (b < x.extent(0)) rows.data[s] = &x(b, 0, tile * lanes), rows.stride[s] = x.stride(1);
+      }
     }
-    return rows;
+    return ahead;
+  }
+
+  /// What is read after a unit of work of a group: the signals of the next one, or first the kernels of its group.
+  RowsAhead<T> rows_after(std::initializer_list<View<const T, 3, B>> arrays, const Kernel& kernel, Index group,
+                          Index unit, Index end, Index batch) const {
+    if (unit + 1 == end) return {};
+    const Index next = group_of(unit + 1, batch);
+    if (next == group) return rows_ahead(arrays, group, unit + 1 - first_unit(group, batch));
+    return kernels_ahead(kernel.causal, next);
+  }
+  RowsAhead<T> kernels_ahead(View<const T, 2, B> k, Index group) const {
+    if (group >= tile_pairs_) return {};
+    return {{lags_in_place(k, group)}, 1};
   }
 
   /// Where to write the signals: in place, or to a copy that put_rows distributes.
@@ -225,10 +250,11 @@ class CpuLongConvolution {
       const Index end = units * (part + 1) / parts;
       for (Index unit = units * part / parts; unit < end; ++unit) {
         const Index group = group_of(unit, batch), pair = unit - first_unit(group, batch);
-        if (group != prepared) prepare(engine, kernel, group, s);
+        if (group != prepared) prepare(engine, kernel, group, s, rows_ahead({u}, group, pair));
         prepared = group;
         engine.convolve(s.kernel, read_rows(u, group, pair, s.rows[0]),
-                        write_rows(y, group, pair, s.rows[1], s.scratch), s.work, rows_ahead(u, unit + 1, end));
+                        write_rows(y, group, pair, s.rows[1], s.scratch), s.work,
+                        rows_after({u}, kernel, group, unit, end, batch));
         put_rows(y, group, pair, s.rows[1]);
       }
       finish_streams();
@@ -253,11 +279,12 @@ class CpuLongConvolution {
         const Index group = group_of(unit, batch), stop = std::min(end, first(group + 1));
         T* const sum = s.sums[sum_of(group, part)];
         std::fill_n(sum, kernel_elements_, T{});
-        prepare(engine, kernel, group, s);
+        prepare(engine, kernel, group, s, rows_ahead({u, dy}, group, unit - first(group)));
         for (; unit < stop; ++unit) {
           const Index pair = unit - first(group);
           engine.correlate(s.kernel, read_rows(u, group, pair, s.rows[0]), read_rows(dy, group, pair, s.rows[1]),
-                           write_rows(du, group, pair, s.rows[2], s.scratch), sum, s.work);
+                           write_rows(du, group, pair, s.rows[2], s.scratch), sum, s.work,
+                           rows_after({u, dy}, kernel, group, unit, end, batch));
           put_rows(du, group, pair, s.rows[2]);
         }
         if (begin <= first(group) && first(group + 1) <= end) add_gradient(engine, gradient, group, sum, s);
@@ -279,7 +306,8 @@ class CpuLongConvolution {
   /// Both signals of a single tile have its kernel: the engine gives one gradient for both, or one for each.
   template <class Engine>
   void add_gradient(const Engine& engine, const Gradient& gradient, Index group, T* sum, const Slot& s) const {
-    engine.finish(sum, !shape_.bidirectional, {{s.lags[0], s.lags[1]}, {lanes, lanes}});
+    engine.finish(sum, !shape_.bidirectional, {{s.lags[0], s.lags[1]}, {lanes, lanes}},
+                  kernels_ahead(gradient.causal, group));
     for (Index i = 0; i < (Engine::two_kernels ? 2 : 1); ++i)
       add_lags(gradient, signal(group, 0, i).tile, engine.positions(), s.lags[i]);
   }
