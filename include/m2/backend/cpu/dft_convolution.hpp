@@ -38,14 +38,14 @@ class CpuDftConvolution : private CpuDftStages<T> {
   Index kernel_elements() const { return size_ * step; }
   Index work_elements() const { return 2 * size_ * step; }
 
-  /// kernel = the spectra of two kernels, ready for the product, from their lags. Lags at length and beyond are zero
-  /// and not read if causal. Like all that follow, it meanwhile asks for the rows of `next`, which the next call
-  /// reads.
-  void prepare(TileRows<const T> lags, bool causal, T* kernel, const RowsAhead<T>& next) const {
+  /// kernel = the spectra of two kernels, ready for the product, from their lags and from what to add at lag 0, one
+  /// register for each. Lags at length and beyond are zero and not read if causal. Like all that follow, it meanwhile
+  /// asks for the rows of `next`, which the next call reads.
+  void prepare(TileRows<const T> lags, const T* at_zero, bool causal, T* kernel, const RowsAhead<T>& next) const {
     causal ? this->template load<true>(lags, length_, kernel) : this->template load<false>(lags, size_, kernel);
     const T scale = T{1} / static_cast<T>(size_);
     Ahead ahead{next, length_};
-    each_pair<true, false>(kernel, Separate{scale}, ahead);
+    each_pair<true, false>(kernel, Separate{scale, V::load(at_zero) * scale, V::load(at_zero + lanes) * scale}, ahead);
   }
 
   /// out = the signals convolved with the kernels.
@@ -56,14 +56,15 @@ class CpuDftConvolution : private CpuDftStages<T> {
     this->template store<true>(work, out, length_);
   }
 
-  /// dx = dy correlated with the kernels; gradient (kernel_elements) += conj(DFT(x)) DFT(dy).
-  void correlate(const T* kernel, TileRows<const T> x, TileRows<const T> dy, TileRows<T> dx, T* gradient, T* work,
-                 const RowsAhead<T>& next) const {
+  /// dx = dy correlated with the kernels; gradient (kernel_elements) = conj(DFT(x)) DFT(dy) if it is the first, added
+  /// to it otherwise.
+  void correlate(const T* kernel, TileRows<const T> x, TileRows<const T> dy, TileRows<T> dx, T* gradient, bool first,
+                 T* work, const RowsAhead<T>& next) const {
     T* const other = work + size_ * step;
     this->template load<true>(x, length_, other);
     this->template load<true>(dy, length_, work);
     Ahead ahead{next, length_};
-    each_pair<true, true>(work, Correlate{kernel, other, gradient}, ahead);
+    each_pair<true, true>(work, Correlate{kernel, other, gradient, first}, ahead);
     this->template store<true>(work, dx, length_);
   }
 
@@ -97,13 +98,16 @@ class CpuDftConvolution : private CpuDftStages<T> {
 
   struct Separate {
     T scale;
+    V first, second;  // spectra of what is added at lag 0: the same real number at every frequency
     M2_INLINE void pair(Pair z, Index, Index) const {
       z.take_apart();
-      const T quarter = scale / 4;  // 2 A here, and 2 A again in the product
-      z.re = z.re * quarter, z.im = z.im * quarter;
-      z.mirror_re = z.mirror_re * quarter, z.mirror_im = z.mirror_im * quarter;
+      const T quarter = scale / 4, half = T{1} / 2;  // 2 A here, and 2 A again in the product
+      z.re = add_scaled(first * half, z.re, quarter), z.im = z.im * quarter;
+      z.mirror_re = add_scaled(second * half, z.mirror_re, quarter), z.mirror_im = z.mirror_im * quarter;
     }
-    M2_INLINE void alone(V& re, V& im, Index) const { re = re * scale, im = im * scale; }
+    M2_INLINE void alone(V& re, V& im, Index) const {
+      re = add_scaled(first, re, scale), im = add_scaled(second, im, scale);
+    }
   };
 
   /// Rows that are asked for a few at a time between blocks: a tile's rows lie far apart in memory, which can deliver
@@ -146,10 +150,12 @@ class CpuDftConvolution : private CpuDftStages<T> {
   struct Correlate {
     const T* kernel;
     T *other, *gradient;
+    bool first;
+    M2_INLINE V before(const T* g) const { return first ? V::zero() : V::load(g); }
     /// gradient += conj(x) dy, dy *= conj(kernel)
-    static M2_INLINE void multiply(V xr, V xi, V& re, V& im, const T* k, T* g) {
-      add_product(add_product(real_at(g), xr, re), xi, im).store(g);
-      subtract_product(add_product(imaginary_at(g), xr, im), xi, re).store(g + lanes);
+    M2_INLINE void multiply(V xr, V xi, V& re, V& im, const T* k, T* g) const {
+      add_product(add_product(before(g), xr, re), xi, im).store(g);
+      subtract_product(add_product(before(g + lanes), xr, im), xi, re).store(g + lanes);
       const V kr = real_at(k), ki = imaginary_at(k), r = re;
       re = add_product(r * kr, im, ki), im = subtract_product(im * kr, r, ki);
     }
@@ -162,8 +168,8 @@ class CpuDftConvolution : private CpuDftStages<T> {
       z.put_together();
     }
     M2_INLINE void alone(V& re, V& im, Index p) const {
-      add_product(real_at(gradient + p), real_at(other + p), re).store(gradient + p);
-      add_product(imaginary_at(gradient + p), imaginary_at(other + p), im).store(gradient + p + lanes);
+      add_product(before(gradient + p), real_at(other + p), re).store(gradient + p);
+      add_product(before(gradient + p + lanes), imaginary_at(other + p), im).store(gradient + p + lanes);
       re = re * real_at(kernel + p), im = im * imaginary_at(kernel + p);
     }
   };

@@ -10,14 +10,16 @@
 
 namespace m2::detail {
 
+/// How results get to memory: they replace what is there, past the caches (stream_lanes) if `streamed`; or add to it.
+enum class RowStore { plain, streamed, add };
+
 /// Two real signals for one register of channels each: position t of signal r is at data[r] + t * stride[r]. An absent
-/// second signal has stride 0 and points at one register of zeros (inputs) or of scratch (outputs). Outputs that are
-/// `streamed` bypass the caches (stream_lanes).
+/// second signal has stride 0 and points at one register of zeros (inputs) or of scratch (outputs).
 template <class T>
 struct TileRows {
   T* data[2];
   Index stride[2];
-  bool streamed = false;
+  RowStore store = RowStore::plain;
 };
 
 /// Rows that a later call will read, of up to two arrays: a hint.
@@ -186,13 +188,13 @@ class CpuDftStages {
       const T* from = data + begin * step;
       for (Index i = begin; i < end; ++i, from += step, to.advance(out)) {
         if constexpr (whole()) {
-          if (!out.streamed) later.template prefetch<digits, true>();
+          if (out.store != RowStore::streamed) later.template prefetch<digits, true>();
           if (i + prefetch_distance < end - 1) later.advance(out);
         }
         Registers<R, true> x;
         x.read(from, inner * step);
         butterfly<T, R>(x.re, x.im);
-        if (whole() && out.streamed) {
+        if (whole() && out.store == RowStore::streamed) {
           M2_UNROLL for (int j = 0; j < digits; ++j) {
             stream_lanes(x.im[j], to.real(j));
             stream_lanes(x.re[j], to.imaginary(j));
@@ -201,6 +203,8 @@ class CpuDftStages {
         }
         M2_UNROLL for (int j = 0; j < digits; ++j) {
           if (!whole() && j * inner + i >= length) break;
+          if (out.store == RowStore::add)
+            x.im[j] = V::load(to.real(j)) + x.im[j], x.re[j] = V::load(to.imaginary(j)) + x.re[j];
           x.im[j].store(to.real(j));
           x.re[j].store(to.imaginary(j));
         }

@@ -25,16 +25,18 @@ class CpuDirectConvolution {
   Index kernel_elements() const { return (positions() + tile) * lanes; }  // sums beyond the end read, and drop, a tile
   Index work_elements() const { return 0; }
 
-  void prepare(TileRows<const T> lags, bool, T* kernel, const RowsAhead<T>&) const {
+  void prepare(TileRows<const T> lags, const T* at_zero, bool, T* kernel, const RowsAhead<T>&) const {
     std::copy_n(lags.data[0], positions() * lanes, kernel);
+    (V::load(kernel) + V::load(at_zero)).store(kernel);
   }
 
   void convolve(const T* kernel, TileRows<const T> in, TileRows<T> out, T*, const RowsAhead<T>&) const {
     for (Index begin = 0; begin < length_; begin += tile) sum_tile<false>(kernel, in, out, begin);
   }
 
-  void correlate(const T* kernel, TileRows<const T> x, TileRows<const T> dy, TileRows<T> dx, T* gradient, T*,
-                 const RowsAhead<T>&) const {
+  void correlate(const T* kernel, TileRows<const T> x, TileRows<const T> dy, TileRows<T> dx, T* gradient, bool first,
+                 T*, const RowsAhead<T>&) const {
+    if (first) std::fill_n(gradient, kernel_elements(), T{});
     for (Index begin = 0; begin < length_; begin += tile) sum_tile<true>(kernel, dy, dx, begin);
     for (Index lag = 0; lag < length_; lag += tile) gradient_tile(x, dy, lag, gradient + lag * lanes, lanes);
     if (!bidirectional_) return;

@@ -134,19 +134,28 @@ class CpuLongConvolution {
     for (Index c = 0; c < count; ++c) to[c * stride] += from[c];
   }
 
-  /// Prepares the engine's kernel of a group from its lags; those that need more than a look (a skip term to add at
-  /// lag 0, both directions, gaps) are staged.
+  /// Prepares the engine's kernel of a group from its lags and skip term.
   template <class Engine>
   void prepare(const Engine& engine, const Kernel& k, Index group, const Slot& s, const RowsAhead<T>& next) const {
     const bool two = group < tile_pairs_, causal = !shape_.bidirectional;
-    if (two && causal && k.skip.data() == nullptr && k.causal.stride(1) == 1 && channels_of(2 * group + 1) == lanes)
-      return engine.prepare(lags_in_place(k.causal, group), causal, s.kernel, next);
+    T at_zero[2 * static_cast<std::size_t>(lanes)] = {};
+    for (Index i = 0; k.skip.data() != nullptr && i < 2; ++i) {
+      const Index tile = two ? 2 * group + i : signal(group, 0, 0).tile;
+      for (Index c = 0; c < channels_of(tile); ++c) at_zero[i * lanes + c] = k.skip(tile * lanes + c);
+    }
+    if (in_place(k.causal, group))
+      return engine.prepare(lags_in_place(k.causal, group), at_zero, causal, s.kernel, next);
     for (Index i = 0; i < (two ? 2 : 1); ++i) stage_lags(k, signal(group, 0, i).tile, engine.positions(), s.lags[i]);
-    engine.prepare({{s.lags[0], s.lags[two ? 1 : 0]}, {lanes, lanes}}, causal, s.kernel, next);
+    engine.prepare({{s.lags[0], s.lags[two ? 1 : 0]}, {lanes, lanes}}, at_zero, causal, s.kernel, next);
   }
 
-  /// The two kernels of a group where they lie.
-  TileRows<const T> lags_in_place(View<const T, 2, B> k, Index group) const {
+  /// True if the lags of a group are whole registers, all that there are of two kernels, so that nothing need be
+  /// staged.
+  bool in_place(View<const T, 2, B> k, Index group) const {
+    return group < tile_pairs_ && !shape_.bidirectional && k.stride(1) == 1 && channels_of(2 * group + 1) == lanes;
+  }
+  template <class U>
+  TileRows<U> lags_in_place(View<U, 2, B> k, Index group) const {
     const Index c0 = 2 * group * lanes, stride = k.stride(0);
     return {{&k(0, c0), &k(0, c0 + lanes)}, {stride, stride}};
   }
@@ -159,8 +168,6 @@ class CpuLongConvolution {
     if (shape_.bidirectional)
       for (Index t = 1; t < shape_.length; ++t)
         gather(&k.reverse(t - 1, c0), k.reverse.stride(1), count, lags + (positions - t) * lanes);
-    if (k.skip.data() != nullptr)
-      for (Index c = 0; c < count; ++c) lags[c] += k.skip(c0 + c);
   }
 
   /// The signals of a pair where they lie, or a copy of them when a register cannot be read from there.
@@ -209,25 +216,26 @@ class CpuLongConvolution {
   }
   RowsAhead<T> kernels_ahead(View<const T, 2, B> k, Index group) const {
     if (group >= tile_pairs_) return {};
-    return {{lags_in_place(k, group)}, 1};
+    return {{lags_in_place<const T>(k, group)}, 1};
   }
 
   /// Where to write the signals: in place, or to a copy that put_rows distributes.
   TileRows<T> write_rows(View<T, 3, B> y, Index group, Index pair, T* copy, T* scratch) const {
     TileRows<T> rows{};
-    rows.streamed = y.stride(0) % lanes == 0 && streams(y.data(), y.stride(1), y.size());
+    bool streamed = y.stride(0) % lanes == 0 && streams(y.data(), y.stride(1), y.size());
     for (Index s = 0; s < 2; ++s) {
       const auto [b, tile] = signal(group, pair, s);
       if (b >= y.extent(0)) {
         rows.data[s] = scratch;
-        rows.streamed = false;
+        streamed = false;
         continue;
       }
       const bool in_place = y.stride(2) == 1 && channels_of(tile) == lanes;
-      rows.streamed = rows.streamed && in_place;
+      streamed = streamed && in_place;
       rows.data[s] = in_place ? &y(b, 0, tile * lanes) : copy + s * shape_.length * lanes;
       rows.stride[s] = in_place ? y.stride(1) : lanes;
     }
+    if (streamed) rows.store = RowStore::streamed;
     return rows;
   }
   void put_rows(View<T, 3, B> y, Index group, Index pair, const T* copy) const {
@@ -278,12 +286,11 @@ class CpuLongConvolution {
       for (Index unit = begin; unit < end;) {
         const Index group = group_of(unit, batch), stop = std::min(end, first(group + 1));
         T* const sum = s.sums[sum_of(group, part)];
-        std::fill_n(sum, kernel_elements_, T{});
         prepare(engine, kernel, group, s, rows_ahead({u, dy}, group, unit - first(group)));
-        for (; unit < stop; ++unit) {
+        for (const Index run = unit; unit < stop; ++unit) {
           const Index pair = unit - first(group);
           engine.correlate(s.kernel, read_rows(u, group, pair, s.rows[0]), read_rows(dy, group, pair, s.rows[1]),
-                           write_rows(du, group, pair, s.rows[2], s.scratch), sum, s.work,
+                           write_rows(du, group, pair, s.rows[2], s.scratch), sum, unit == run, s.work,
                            rows_after({u, dy}, kernel, group, unit, end, batch));
           put_rows(du, group, pair, s.rows[2]);
         }
@@ -306,8 +313,22 @@ class CpuLongConvolution {
   /// Both signals of a single tile have its kernel: the engine gives one gradient for both, or one for each.
   template <class Engine>
   void add_gradient(const Engine& engine, const Gradient& gradient, Index group, T* sum, const Slot& s) const {
-    engine.finish(sum, !shape_.bidirectional, {{s.lags[0], s.lags[1]}, {lanes, lanes}},
-                  kernels_ahead(gradient.causal, group));
+    const RowsAhead<T> ahead = kernels_ahead(gradient.causal, group);
+    if (in_place(gradient.causal, group)) {
+      TileRows<T> rows = lags_in_place(gradient.causal, group);
+      rows.store = RowStore::add;
+      V before[2];
+      for (std::size_t i = 0; i < 2; ++i) before[i] = V::load(rows.data[i]), V::zero().store(rows.data[i]);
+      engine.finish(sum, true, rows, ahead);
+      for (std::size_t i = 0; i < 2; ++i) {
+        if (gradient.skip.data() != nullptr)
+          for (Index c = 0; c < lanes; ++c)
+            gradient.skip((2 * group + static_cast<Index>(i)) * lanes + c) += rows.data[i][c];
+        (V::load(rows.data[i]) + before[i]).store(rows.data[i]);
+      }
+      return;
+    }
+    engine.finish(sum, !shape_.bidirectional, {{s.lags[0], s.lags[1]}, {lanes, lanes}}, ahead);
     for (Index i = 0; i < (Engine::two_kernels ? 2 : 1); ++i)
       add_lags(gradient, signal(group, 0, i).tile, engine.positions(), s.lags[i]);
   }
