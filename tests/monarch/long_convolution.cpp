@@ -275,6 +275,32 @@ TEMPLATE_TEST_CASE("long_convolution: a plan serves smaller batches; none is no 
   }
 }
 
+TEST_CASE("long_convolution: results too many for the caches are what they are batch row by batch row",
+          "[monarch][long_convolution]") {
+  Cpu be;
+  const Index batch = 16, length = 2048, channels = 64;  // 8 MiB
+  const Extents<3> extents{batch, length, channels};
+  Tensor<float, 3, Cpu> u(be, extents), dy(be, extents), y(be, extents), du(be, extents);
+  Tensor<float, 2, Cpu> k(be, {length, channels}), dk(be, {length, channels});
+  for (auto* tensor : {&u, &dy})
+    for (Index i = 0; i < tensor->size(); ++i) tensor->data()[i] = static_cast<float>(i * 7919 % 1009) / 1009 - 0.5F;
+  for (Index i = 0; i < k.size(); ++i) k.data()[i] = static_cast<float>(i * 31 % 101) / 101 - 0.5F;
+  LongConvolution<float, Cpu> plan(be, extents);
+  plan.forward(be, u.view(), k.view(), {}, {}, y.view());
+  plan.backward(be, u.view(), k.view(), {}, {}, dy.view(), du.view(), dk.view(), {}, {});
+  Tensor<float, 3, Cpu> row(be, {1, length, channels});
+  const auto equal = [&](const Tensor<float, 3, Cpu>& all, Index b) {
+    return std::equal(row.data(), row.data() + row.size(), all.data() + b * row.size());
+  };
+  for (Index b = 0; b < batch; ++b) {
+    plan.forward(be, u.view().slice(0, b, 1), k.view(), {}, {}, row.view());
+    REQUIRE(equal(y, b));
+    plan.backward(be, u.view().slice(0, b, 1), k.view(), {}, {}, dy.view().slice(0, b, 1), row.view(), dk.view(), {},
+                  {});
+    REQUIRE(equal(du, b));
+  }
+}
+
 TEST_CASE("long_convolution: the engine is chosen by length", "[monarch][long_convolution]") {
   Cpu be;
   REQUIRE(LongConvolution<float, Cpu>(be, {1, 4, 1}).engine() == ConvolutionEngine::direct);
