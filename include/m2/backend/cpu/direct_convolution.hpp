@@ -21,7 +21,7 @@ class CpuDirectConvolution {
   CpuDirectConvolution() = default;
   CpuDirectConvolution(Index length, bool bidirectional) : length_(length), bidirectional_(bidirectional) {}
 
-  Index positions() const { return 2 * length_ - 1; }
+  M2_INLINE Index positions() const { return 2 * length_ - 1; }
   Index kernel_elements() const { return (positions() + tile) * lanes; }  // sums beyond the end read, and drop, a tile
   Index work_elements() const { return 0; }
 
@@ -59,11 +59,11 @@ class CpuDirectConvolution {
   /// Outputs [begin, begin + tile): the part of the past, the triangle at the diagonal, the part of the future. Lags
   /// that the kernel has not are skipped rather than multiplied by zero.
   template <bool Transposed>
-  void sum_tile(const T* kernel, TileRows<const T> in, TileRows<T> out, Index begin) const {
+  M2_REGISTER_LOOP void sum_tile(const T* kernel, TileRows<const T> in, TileRows<T> out, Index begin) const {
     const bool past = !Transposed || bidirectional_, future = Transposed || bidirectional_;
     V first[tile], second[tile];
     M2_UNROLL for (int i = 0; i < tile; ++i) first[i] = V::zero(), second[i] = V::zero();
-    const Index end = std::min(begin + tile, length_);
+    const Index end = begin + tile < length_ ? begin + tile : length_;
     for (Index s = 0; past && s < begin; ++s) {
       const V a = V::load(in.data[0] + s * in.stride[0]), b = V::load(in.data[1] + s * in.stride[1]);
       const Index offset = Transposed ? s - begin + positions() : begin - s;
