@@ -128,6 +128,7 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const
   const int most = available_threads();
   const bool share_blocks = call.batch < 16 * most;
   const int threads = products > (share_blocks ? shared_products : parallel_products) ? most : 1;
+  if constexpr (One) return multiply_row_tile<T, true>(call, packed, x, y, 1, threads);
   const bool far = vectors_are_far(call);
   const bool streamed = !share_blocks && streams(y.data, y.pitch, call.batch * call.out_features);
   const bool ahead = !share_blocks && row_tiles_ask_ahead(call);

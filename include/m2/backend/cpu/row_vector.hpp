@@ -88,18 +88,20 @@ template <class R>
 void vector_product(const FactorShape& f, const R* packed, const R* x, R* y, Index part, Index parts) {
   constexpr Index lanes = Lanes<R>::count;
   if (f.inner == 1) {
-    for (Index o = f.outer * part / parts; o < f.outer * (part + 1) / parts; ++o)
+    for (Index o = part_begin(f.outer, part, parts), end = part_begin(f.outer, part + 1, parts); o < end; ++o)
       packed_times_vector<R, Left::number, number_outputs>(
           {packed + o * f.in * f.out, f.in, f.out / lanes, f.out, lanes}, x + o * f.in, 1, y + o * f.out, lanes);
     return;
   }
   // The digits lie `inner` numbers apart, often in few cache sets: once they are side by side they stay in cache.
-  R* digits = thread_scratch<LaneDigits, R>(f.in * lanes);
+  const bool together = f.inner == lanes;
+  R* const side_by_side = together ? nullptr : thread_scratch<LaneDigits, R>(f.in * lanes);
   const Index groups = f.inner / lanes, all = f.outer * groups;
-  for (Index g = all * part / parts; g < all * (part + 1) / parts; ++g) {
-    const Index o = g / groups, i = g % groups * lanes;
-    const R* from = x + o * f.in * f.inner + i;
-    for (Index d = 0; d < f.in; ++d) Lanes<R>::load(from + d * f.inner).store(digits + d * lanes);
+  for (Index g = part_begin(all, part, parts), end = part_begin(all, part + 1, parts); g < end; ++g) {
+    const Index o = together ? g : g / groups, i = (g - o * groups) * lanes;
+    const R* const from = x + o * f.in * f.inner + i;
+    for (Index d = 0; !together && d < f.in; ++d) Lanes<R>::load(from + d * f.inner).store(side_by_side + d * lanes);
+    const R* const digits = together ? from : side_by_side;
     const PackedBlock<R> w{packed + g * packed_group<R>(f), f.in, f.out, lanes, packed_pitch<R>(f)};
     R* to = y + o * f.out * f.inner + i;
     f.in > short_row ? packed_times_vector<R, Left::lanes, 1>(w, digits, lanes, to, f.inner)

@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "m2/core/index.hpp"
+#include "m2/core/qualifiers.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -18,6 +19,12 @@ inline int available_threads() {
 #else
   return 1;
 #endif
+}
+
+/// Where part `part` of `parts` of `count` things begins. A single part, the usual one of small work, needs no
+/// division.
+M2_INLINE Index part_begin(Index count, Index part, Index parts) {
+  return parts == 1 ? count * part : count * part / parts;
 }
 
 /// Runs body(step, part) for every step, one after the other, and in each of them for part in [0, parts) on up to
