@@ -235,7 +235,7 @@ void with_sum_weights(const MonarchCall<T>& call, F&& f) {
 struct PackedScratch;
 
 template <class T>
-void cpu_monarch_multiply(const MonarchCall<T>& call, Vectors<const T> x, Vectors<T> y) {
+void cpu_monarch_multiply(const MonarchCall<T>& call, const Vectors<const T>& x, const Vectors<T>& y) {
   using S = SumOf<T>;
   if (call.batch == 0) return;
   if constexpr (Scalar<T>) {

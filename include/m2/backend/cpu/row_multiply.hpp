@@ -122,7 +122,7 @@ inline constexpr Index shared_products = 4 * parallel_products;
 
 /// y = M x where the factors are packable; with One, for a batch of 1.
 template <class T, bool One>
-void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y) {
+void multiply_rows(const MonarchCall<T>& call, const T* packed, const VectorRows<const T>& x, const VectorRows<T>& y) {
   const Index products = call.weight_count() * call.batch;
   // A few vectors are not shared among threads, but the blocks: every thread reads only its own weights.
   const int most = available_threads();
