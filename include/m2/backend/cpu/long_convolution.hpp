@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <utility>
 
+#include "m2/backend/cpu/convolution_tiles.hpp"
 #include "m2/backend/cpu/dft_convolution.hpp"
 #include "m2/backend/cpu/direct_convolution.hpp"
 #include "m2/backend/cpu/loops.hpp"
@@ -14,16 +15,17 @@ namespace m2::detail {
 
 /// The long convolution on the CPU; monarch/long_convolution.hpp checks shapes and calls it.
 ///
-/// Signals are tiles of channels, one SIMD register wide, of one batch row; engines work on two at a time. A group is
-/// what shares prepared kernels: two tiles, whose rows are the pairs of signals; or, for a tile that has no other, two
-/// rows at a time. Units of work (group, pair) are numbered pair fastest and cut into one run for each thread, so a
-/// thread prepares the kernels of a group once and keeps them in cache. Kernel gradients are summed over pairs by the
-/// thread that owns the whole group; the groups that a cut divides are summed from their parts in the order of threads.
-/// So results depend on the number of threads, never on timing.
+/// Units of work are cut into one run for each thread, so a thread prepares the kernels of a group once and keeps them
+/// in cache. Kernel gradients are summed over pairs by the thread that owns the whole group; the groups that a cut
+/// divides are summed from their parts in the order of threads. So results depend on the number of threads, never on
+/// timing.
 template <class T, class B>
-class CpuLongConvolution {
-  using V = Lanes<T>;
-  static constexpr Index lanes = V::count;
+class CpuLongConvolution : private ConvolutionTiles<T, B> {
+  using Tiles = ConvolutionTiles<T, B>;
+  using Tiles::gather, Tiles::accumulate, Tiles::read_rows, Tiles::rows_ahead, Tiles::write_rows, Tiles::put_rows;
+  using Tiles::lanes, Tiles::shape_, Tiles::tile_pairs_;
+  using Tiles::tiles, Tiles::groups, Tiles::first_unit, Tiles::group_of, Tiles::signal, Tiles::channels_of;
+  using typename Tiles::V;
 
  public:
   /// The longest sequence for which direct summation is the faster engine (measured: AVX-512, float, batch 16).
@@ -31,7 +33,7 @@ class CpuLongConvolution {
 
   CpuLongConvolution() = default;
   CpuLongConvolution(B& be, const LongConvolutionShape& shape, const DftPlan& plan)
-      : shape_(shape), threads_(available_threads()) {
+      : Tiles(shape), threads_(available_threads()) {
     if (shape.direct) {
       direct_ = CpuDirectConvolution<T>(shape.length, shape.bidirectional);
       layout(direct_);
@@ -74,11 +76,6 @@ class CpuLongConvolution {
     T *kernel, *work, *lags[2], *rows[3], *scratch, *sums[3];
   };
 
-  /// One tile of one row.
-  struct Signal {
-    Index row, tile;
-  };
-
   template <class Engine>
   void layout(const Engine& engine) {
     tile_pairs_ = Engine::two_kernels ? tiles() / 2 : 0;
@@ -101,37 +98,9 @@ class CpuLongConvolution {
     return s;
   }
 
-  Index tiles() const { return (shape_.channels + lanes - 1) / lanes; }
-  Index channels_of(Index tile) const { return std::min(lanes, shape_.channels - tile * lanes); }
-
-  /// Groups: tile pairs first, then single tiles.
-  Index groups() const { return tiles() - tile_pairs_; }
-  Index first_unit(Index group, Index batch) const {
-    const Index pairs = std::min(group, tile_pairs_);
-    return pairs * batch + (group - pairs) * ((batch + 1) / 2);
-  }
-  Index group_of(Index unit, Index batch) const {
-    const Index single = unit - tile_pairs_ * batch;
-    return single < 0 ? unit / batch : tile_pairs_ + single / ((batch + 1) / 2);
-  }
-  /// Signal s (0 or 1) of a pair; it may lie behind the last row.
-  Signal signal(Index group, Index pair, Index s) const {
-    return group < tile_pairs_ ? Signal{pair, 2 * group + s} : Signal{2 * pair + s, group + tile_pairs_};
-  }
-
   int threads_for(Index units) const {
     if (units * shape_.length * lanes < parallel_threshold) return 1;
     return static_cast<int>(std::min<Index>({threads_, available_threads(), units}));
-  }
-
-  /// One position of a tile from or to memory; whole contiguous registers, the usual case, in one move.
-  static void gather(const T* from, Index stride, Index count, T* to) {
-    if (stride == 1 && count == lanes) return V::load(from).store(to);
-    for (Index c = 0; c < count; ++c) to[c] = from[c * stride];
-  }
-  static void accumulate(const T* from, Index count, T* to, Index stride) {
-    if (stride == 1 && count == lanes) return (V::load(to) + V::load(from)).store(to);
-    for (Index c = 0; c < count; ++c) to[c * stride] += from[c];
   }
 
   /// Prepares the engine's kernel of a group from its lags and skip term.
@@ -170,42 +139,6 @@ class CpuLongConvolution {
         gather(&k.reverse(t - 1, c0), k.reverse.stride(1), count, lags + (positions - t) * lanes);
   }
 
-  /// The signals of a pair where they lie, or a copy of them when a register cannot be read from there.
-  TileRows<const T> read_rows(View<const T, 3, B> x, Index group, Index pair, T* copy) const {
-    TileRows<const T> rows{};
-    for (Index s = 0; s < 2; ++s) {
-      const auto [b, tile] = signal(group, pair, s);
-      rows.data[s] = zero_register<T>();
-      if (b >= x.extent(0)) continue;
-      const Index count = channels_of(tile), c0 = tile * lanes;
-      rows.data[s] = &x(b, 0, c0);
-      rows.stride[s] = x.stride(1);
-      if (x.stride(2) == 1 && count == lanes) continue;
-      T* const to = copy + s * shape_.length * lanes;
-      for (Index t = 0; t < shape_.length; ++t) {
-        std::fill_n(to + t * lanes, lanes, T{});
-        gather(&x(b, t, c0), x.stride(2), count, to + t * lanes);
-      }
-      rows.data[s] = to;
-      rows.stride[s] = lanes;
-    }
-    return rows;
-  }
-
-  /// Where the signals of a pair lie.
-  RowsAhead<T> rows_ahead(std::initializer_list<View<const T, 3, B>> arrays, Index group, Index pair) const {
-    RowsAhead<T> ahead;
-    for (const View<const T, 3, B>& x : arrays) {
-      TileRows<const T>& rows = ahead.rows[ahead.count++];
-      rows = {{zero_register<T>(), zero_register<T>()}, {0, 0}};
-      for (Index s = 0; s < 2; ++s) {
-        const auto [b, tile] = signal(group, pair, s);
-        if (b < x.extent(0)) rows.data[s] = &x(b, 0, tile * lanes), rows.stride[s] = x.stride(1);
-      }
-    }
-    return ahead;
-  }
-
   /// What is read after a unit of work of a group: the signals of the next one, or first the kernels of its group.
   RowsAhead<T> rows_after(std::initializer_list<View<const T, 3, B>> arrays, const Kernel& kernel, Index group,
                           Index unit, Index end, Index batch) const {
@@ -217,35 +150,6 @@ class CpuLongConvolution {
   RowsAhead<T> kernels_ahead(View<const T, 2, B> k, Index group) const {
     if (group >= tile_pairs_) return {};
     return {{lags_in_place<const T>(k, group)}, 1};
-  }
-
-  /// Where to write the signals: in place, or to a copy that put_rows distributes.
-  TileRows<T> write_rows(View<T, 3, B> y, Index group, Index pair, T* copy, T* scratch) const {
-    TileRows<T> rows{};
-    bool streamed = y.stride(0) % lanes == 0 && streams(y.data(), y.stride(1), y.size());
-    for (Index s = 0; s < 2; ++s) {
-      const auto [b, tile] = signal(group, pair, s);
-      if (b >= y.extent(0)) {
-        rows.data[s] = scratch;
-        streamed = false;
-        continue;
-      }
-      const bool in_place = y.stride(2) == 1 && channels_of(tile) == lanes;
-      streamed = streamed && in_place;
-      rows.data[s] = in_place ? &y(b, 0, tile * lanes) : copy + s * shape_.length * lanes;
-      rows.stride[s] = in_place ? y.stride(1) : lanes;
-    }
-    if (streamed) rows.store = RowStore::streamed;
-    return rows;
-  }
-  void put_rows(View<T, 3, B> y, Index group, Index pair, const T* copy) const {
-    for (Index s = 0; s < 2; ++s) {
-      const auto [b, tile] = signal(group, pair, s);
-      const Index count = channels_of(tile), c0 = tile * lanes;
-      if (b >= y.extent(0) || (y.stride(2) == 1 && count == lanes)) continue;
-      for (Index t = 0; t < shape_.length; ++t)
-        for (Index c = 0; c < count; ++c) y(b, t, c0 + c) = copy[(s * shape_.length + t) * lanes + c];
-    }
   }
 
   template <class Engine>
@@ -344,9 +248,7 @@ class CpuLongConvolution {
       for (Index c = 0; c < count; ++c) gradient.skip(c0 + c) += lags[c];
   }
 
-  LongConvolutionShape shape_;
   int threads_ = 1;
-  Index tile_pairs_ = 0;
   CpuDftConvolution<T> dft_;
   CpuDirectConvolution<T> direct_;
   Index kernel_elements_ = 0, work_elements_ = 0, lag_elements_ = 0, row_elements_ = 0, slot_elements_ = 0;
