@@ -60,7 +60,7 @@ class CpuDftConvolution : private CpuDftStages<T> {
   /// to it otherwise.
   void correlate(const T* kernel, TileRows<const T> x, TileRows<const T> dy, TileRows<T> dx, T* gradient, bool first,
                  T* work, const RowsAhead<T>& next) const {
-    T* const other = work + size_ * step;
+    T* const other = first ? gradient : work + size_ * step;  // a first gradient replaces DFT(x) in place
     this->template load<true>(x, length_, other);
     this->template load<true>(dy, length_, work);
     Ahead ahead{next, length_};
