@@ -107,10 +107,12 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
     } else if (pass == 0 && pair == 1) {
       rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
     } else {
-      rows_product<false, T>(call.factors[f], weights, from, result(pass), batch, part, threads,
+      const FactorShape& shape = call.factors[f];
+      rows_product<false, T>(shape, weights, from, result(pass), batch, part, threads,
                              pass + 1 == passes ? read
                              : pass == 0        ? written
-                                                : LinesAhead<T>());
+                                                : LinesAhead<T>(),
+                             shape.inner > 1 && weights_are_far<T>(shape) ? packed_group<T>(shape) : 0);
     }
   });
   if (y.streamed) finish_streams();
@@ -139,7 +141,7 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, VectorRows<const
     LinesAhead<T> written, read;
     if (ahead && !streamed)
       written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin, Soon::written};
-    if (ahead && t + 1 < tiles)
+    if (ahead && t + 1 < tiles && size * call.in_features * static_cast<Index>(sizeof(T)) <= second_level_cache)
       read = {x.data + end * x.pitch, x.pitch, call.in_features, call.batch * (t + 2) / tiles - end, Soon::read};
     multiply_row_tile<T, One>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
                               {y.data + begin * y.pitch, y.pitch, far, streamed}, end - begin,
