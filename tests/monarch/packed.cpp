@@ -96,6 +96,8 @@ TEMPLATE_TEST_CASE("Packed weights: what is left over of tiles, several passes, 
   // Threads share an odd number of blocks, or of groups of them, of one vector or a few.
   check_rows<T>(MonarchShape<1>({factor(5, 210, 208, 1)}), {1, 2});
   check_rows<T>(MonarchShape<1>({factor(1, 130, 560 / lanes, 3 * lanes)}), {1});
+  // Digits a multiple of 4 KiB apart, which are copied side by side.
+  check_rows<T>(MonarchShape<1>({factor(1, 20, 24, 1024)}), {16, 20});
 }
 
 TEMPLATE_TEST_CASE("A packed Monarch matrix multiplies as the matrix does", "[monarch]", M2_EVERY_ELEMENT) {

@@ -102,6 +102,10 @@ struct NextBlock {
   }
 };
 
+/// Bytes of the largest block whose weights are asked for while the block before it meets its last vectors; of larger
+/// ones, a tile asks for the next tile's.
+inline constexpr Index near_block = Index{1} << 13;
+
 /// All rows of the product for V registers of vectors.
 template <class T, Index V, class Next>
 M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
@@ -112,9 +116,11 @@ M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const 
   constexpr Index largest = tile_rows<T, V>;
   TileOperand<T> left{numbers, w.column_stride * planes, row_stride, 1}, right{x.data, x.stride, lanes, x.plane};
   TileResult<RealOf<T>> sums{y.data, y.stride, lanes, y.plane, y.far, y.streamed};
+  const Index whole =
+      w.rows * row_stride * static_cast<Index>(sizeof(RealOf<T>)) <= near_block ? w.rows * row_stride : 0;
   for_row_tiles(w.rows, largest, [&](Index rows, Index row) {
     left.data = numbers + row * row_stride;
-    left.ahead = next.weights ? rows * row_stride : 0;
+    left.ahead = !next.weights ? 0 : whole != 0 ? whole : rows * row_stride;
     right.ahead = next.before_tile(row, rows * V * planes);
     sums.data = y.data + row * y.stride;
     number_tile<T, V>(rows)(w.columns, left, right, sums);

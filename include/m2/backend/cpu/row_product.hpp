@@ -44,6 +44,9 @@ inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = 
 inline Index most_lane_rows() { return std::min(tile_sums() / 4, lane_rows); }
 inline Index most_lane_columns() { return std::min(tile_sums() / 3, lane_columns); }
 
+/// True where tiles have 12 sums though registers would hold more: what follows from it was measured there.
+inline bool narrow_machine() { return register_bytes == 64 && tile_sums() == 12; }
+
 /// The tile of so many rows and columns whose operands are registers.
 template <class R>
 RegisterTile<R> lanes_tile(Index rows, Index columns) {
@@ -54,88 +57,143 @@ RegisterTile<R> lanes_tile(Index rows, Index columns) {
   return tiles[static_cast<std::size_t>(columns - 1)][static_cast<std::size_t>(rows - 1)];
 }
 
-/// y = W x for blocks along the lanes: term k of vector b is the register at x + b * pitch + k * x_stride, output e
-/// goes to y + b * pitch + e * y_stride.
+/// Asks for what a tile of `rows` vectors from vector b on stands for of `count` lines, `step` numbers apart: a few
+/// before every tile of a batch, since all at once would stop the products until memory has answered.
 template <class R>
-void lanes_product(const PackedBlock<R>& w, VectorRows<const R> x, Index x_stride, VectorRows<R> y, Index y_stride,
-                   Index batch, Index next, LinesAhead<R>& soon) {
-  for_row_tiles(w.outputs, most_lane_columns(), [&](Index columns, Index e) {
-    for (Index k = 0; k < w.terms; k += lane_terms) {
-      const Index terms = std::min(lane_terms, w.terms - k);
-      TileOperand<R> left{x.data, x_stride, x.pitch, 0, x.far && e == 0 ? next : 0};
-      const TileOperand<R> right{w.data + k * w.term + e * w.output, w.term, w.output};
-      TileResult<R> sums{y.data, y.pitch, y_stride, 0, k == 0 && y.far, y.streamed && w.terms <= lane_terms, k > 0};
-      for_row_tiles(batch, most_lane_rows(), [&](Index rows, Index b) {
-        left.data = x.data + b * x.pitch + k * x_stride;
-        sums.data = y.data + b * y.pitch + e * y_stride;
-        soon.ask(rows * columns);
-        lanes_tile<R>(rows, columns)(terms, left, right, sums);
-      });
-    }
-  });
+M2_INLINE void prefetch_share(const R* data, Index step, Index count, Index b, Index rows, Index batch) {
+  const Index begin = count * b / batch, end = count * (b + rows) / batch;
+  for (Index k = begin; k < end; ++k) prefetch_far(data + k * step);
 }
 
-/// y = W x for one block whose digits are neighbours: numbers of x, outputs along the lanes. The digits of the next
-/// block are `next` numbers behind those of this one.
+/// Vectors whose digits are copied side by side at a time, for all outputs of a group of blocks: with the weights at
+/// work they fill the first-level cache, where digits that lie a multiple of 4 KiB apart would share one set.
+inline constexpr Index gathered_vectors = 9;
+struct GatheredDigits;
+
+/// y = W x for groups `begin` to `end` of blocks along the lanes, `inner` blocks side by side: `w` is the first group
+/// of all, `group` numbers before the next one. The weights that lie `ahead` numbers behind those at work are
+/// prefetched.
 template <class R>
-void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<R> y, Index batch, Index next,
-                     LinesAhead<R>& soon) {
+void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const VectorRows<const R>& x,
+                   const VectorRows<R>& y, Index batch, Index begin, Index end, LinesAhead<R>& soon, Index ahead) {
+  constexpr Index lanes = Lanes<R>::count;
+  const bool gathers = narrow_machine() && inner * static_cast<Index>(sizeof(R)) % 4096 == 0 && w.terms > 8 &&
+                       w.terms <= lane_terms && w.outputs >= w.terms;
+  const Index most = gathers ? gathered_vectors : batch, pitch = (w.terms | 1) * lanes;
+  R* const gathered = gathers ? thread_scratch<GatheredDigits, R>(most * pitch) : nullptr;
+  TileOperand<R> left{x.data, gathers ? lanes : inner, gathers ? pitch : x.pitch}, right{w.data, w.term, w.output};
+  TileResult<R> sums{y.data, y.pitch, inner};
+  Index o = begin / (inner / lanes), i = begin % (inner / lanes) * lanes;
+  for (Index g = begin; g < end; ++g) {
+    const R* const from = x.data + o * w.terms * inner + i;
+    R* const to = y.data + o * w.outputs * inner + i;
+    i += lanes;
+    if (i == inner) i = 0, ++o;
+    const Index next = x.far && g + 1 < end ? x.data + o * w.terms * inner + i - from : 0;
+    for (Index first = 0; first < batch; first += most) {
+      const Index count = std::min(most, batch - first), behind = std::min(most, batch - first - count);
+      for (Index b = 0; gathers && b < count; ++b)
+        for (Index k = 0; k < w.terms; ++k)
+          Lanes<R>::load(from + (first + b) * x.pitch + k * inner).store(gathered + b * pitch + k * lanes);
+      // What is gathered next: of this group, or of the next one.
+      const R* const next_digits = behind > 0 ? from + (first + count) * x.pitch : from + next;
+      const Index next_count = !gathers || !x.far ? 0 : behind > 0 ? behind : next != 0 ? std::min(most, batch) : 0;
+      const Index weights_ahead = behind > 0 ? 0 : ahead;
+      for_row_tiles(w.outputs, most_lane_columns(), [&](Index columns, Index e) {
+        left.ahead = e == 0 && !gathers ? next : 0;
+        for (Index k = 0; k < w.terms; k += lane_terms) {
+          const Index terms = std::min(lane_terms, w.terms - k);
+          right.data = w.data + g * group + k * w.term + e * w.output;
+          sums.far = k == 0 && y.far;
+          sums.streamed = y.streamed && w.terms <= lane_terms;
+          sums.add = k > 0;
+          for_row_tiles(count, most_lane_rows(), [&](Index rows, Index b) {
+            if (weights_ahead != 0) prefetch_share(right.data + weights_ahead, lanes, terms * columns, b, rows, count);
+            for (Index r = b; r < std::min(b + rows, next_count); ++r)
+              prefetch_share(next_digits + r * x.pitch, inner, w.terms, e, columns, w.outputs);
+            soon.ask(rows * columns);
+            left.data = gathers ? gathered + b * pitch : from + b * x.pitch + k * inner;
+            sums.data = to + (first + b) * y.pitch + e * inner;
+            lanes_tile<R>(rows, columns)(terms, left, right, sums);
+          });
+        }
+      });
+    }
+  }
+}
+
+/// y = W x for blocks whose digits are neighbours, `w` the first one, and the others right behind it: numbers of x,
+/// outputs along the lanes. The weights that lie `ahead` numbers behind those at work are prefetched.
+template <class R>
+void numbers_product(const PackedBlock<R>& w, const VectorRows<const R>& x, const VectorRows<R>& y, Index batch,
+                     Index blocks, LinesAhead<R>& soon, Index ahead) {
   constexpr Index lanes = Lanes<R>::count;
   // Where tiles have 12 sums, eight vectors meet one register of outputs: more would share a set of the first-level
   // cache if they lie a multiple of 4 KiB apart. Only wide tiles can stream.
-  const bool narrow = register_bytes == 64 && tile_sums() == 12;
-  const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
-    const Index largest = V == 1 && narrow ? 8 : std::min<Index>(most_tile_rows<R, V>(), V == 4 ? 4 : 12);
-    for (Index k = 0; k < w.terms; k += number_terms) {
-      const Index terms = std::min(number_terms, w.terms - k);
-      TileOperand<R> left{x.data, 1, x.pitch, 0, e > 0 ? 0 : next};
-      const TileOperand<R> right{w.data + k * w.term + e, w.term, lanes};
-      TileResult<R> sums{y.data, y.pitch, lanes, 0, k == 0 && y.far, V == 4 && y.streamed, k > 0};
-      for_row_tiles(batch, largest, [&](Index rows, Index b) {
-        left.data = x.data + b * x.pitch + k;
-        if (V == 4 && e == 0) left.ahead = rows * x.pitch;
-        sums.data = y.data + b * y.pitch + e;
-        soon.ask(rows * V);
-        number_tile<R, V>(rows)(terms, left, right, sums);
-      });
+  const bool narrow = narrow_machine();
+  // Made once for all blocks: copies of a structure that has just been written wait for all that was stored before.
+  TileOperand<R> left{x.data, 1, x.pitch}, right{w.data, w.term, lanes};
+  TileResult<R> sums{y.data, y.pitch, lanes};
+  const R *weights = w.data, *from = x.data;
+  R* to = y.data;
+  for (Index block = 0; block < blocks; ++block, weights += w.terms * w.outputs, from += w.terms, to += w.outputs) {
+    const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
+      const Index largest = V == 1 && narrow ? 8 : std::min<Index>(most_tile_rows<R, V>(), V == 4 ? 4 : 12);
+      left.ahead = e == 0 && block + 1 < blocks ? w.terms : 0;
+      for (Index k = 0; k < w.terms; k += number_terms) {
+        const Index terms = std::min(number_terms, w.terms - k);
+        right.data = weights + k * w.term + e;
+        sums.far = k == 0 && y.far;
+        sums.streamed = V == 4 && y.streamed;
+        sums.add = k > 0;
+        for_row_tiles(batch, largest, [&](Index rows, Index b) {
+          if (ahead != 0) prefetch_share(right.data + ahead, w.term, terms, b, rows, batch);
+          soon.ask(rows * V);
+          left.data = from + b * x.pitch + k;
+          if (V == 4 && e == 0) left.ahead = rows * x.pitch;
+          sums.data = to + b * y.pitch + e;
+          number_tile<R, V>(rows)(terms, left, right, sums);
+        });
+      }
+    };
+    Index e = 0;
+    if constexpr (register_bytes == 64) {
+      const bool wide = w.terms <= lane_terms && (!narrow || w.terms > 32 || y.streamed);
+      for (; wide && e + 4 * lanes <= w.outputs; e += 4 * lanes) columns(std::integral_constant<Index, 4>{}, e);
     }
-  };
-  Index e = 0;
-  if constexpr (register_bytes == 64) {
-    const bool wide = w.terms <= lane_terms && (!narrow || w.terms > 32 || y.streamed);
-    for (; wide && e + 4 * lanes <= w.outputs; e += 4 * lanes) columns(std::integral_constant<Index, 4>{}, e);
+    for (; !narrow && e + 2 * lanes <= w.outputs; e += 2 * lanes) columns(std::integral_constant<Index, 2>{}, e);
+    for (; e < w.outputs; e += lanes) columns(std::integral_constant<Index, 1>{}, e);
   }
-  for (; !narrow && e + 2 * lanes <= w.outputs; e += 2 * lanes) columns(std::integral_constant<Index, 2>{}, e);
-  for (; e < w.outputs; e += lanes) columns(std::integral_constant<Index, 1>{}, e);
 }
 
 /// y = W x for one factor, or with Transposed y = W^T x, so that in and out change places. The weights are packed, but
 /// where digits are neighbours W^T is read as it lies, since the inputs of a block are contiguous then. The part of the
-/// blocks, or groups of blocks, that `part` of `parts` stands for. Vectors that the factors after it write are asked
-/// for where digits are neighbours, those that are read after it where they are not.
+/// blocks, or groups of blocks, that `part` of `parts` stands for. The weights that lie `ahead` numbers behind those at
+/// work are prefetched, if it is not 0.
 template <bool Transposed, class R>
-void rows_product(const FactorShape& f, const R* weights, VectorRows<const R> x, VectorRows<R> y, Index batch,
-                  Index part, Index parts, LinesAhead<R> soon = {}) {
+void rows_product(const FactorShape& f, const R* weights, const VectorRows<const R>& x, const VectorRows<R>& y,
+                  Index batch, Index part, Index parts, LinesAhead<R> soon = {}, Index ahead = 0) {
   constexpr Index lanes = Lanes<R>::count;
   if constexpr (!Transposed) {
     if (batch == 1) return vector_product(f, weights, x.data, y.data, part, parts);
   }
   const Index in = Transposed ? f.out : f.in, out = Transposed ? f.in : f.out;
   if (f.inner == 1) {
-    for (Index o = f.outer * part / parts; o < f.outer * (part + 1) / parts; ++o)
-      numbers_product<R>({weights + o * in * out, in, out, out, 1}, {x.data + o * in, x.pitch},
-                         {y.data + o * out, y.pitch, y.far, y.streamed}, batch, o + 1 < f.outer ? in : 0, soon);
-    return;
+    const Index begin = f.outer * part / parts, end = f.outer * (part + 1) / parts;
+    return numbers_product<R>({weights + begin * in * out, in, out, out, 1}, {x.data + begin * in, x.pitch},
+                              {y.data + begin * out, y.pitch, y.far, y.streamed}, batch, end - begin, soon, ahead);
   }
   const Index pitch = packed_pitch<R>(f), term = Transposed ? pitch : lanes, output = Transposed ? lanes : pitch;
-  const Index groups = f.inner / lanes, all = f.outer * groups;
-  for (Index g = all * part / parts; g < all * (part + 1) / parts; ++g) {
-    const Index o = g / groups, i = g % groups * lanes;
-    const Index next = i + lanes < f.inner ? lanes : o + 1 < f.outer ? in * f.inner - i : 0;
-    lanes_product<R>({weights + g * packed_group<R>(f), in, out, term, output},
-                     {x.data + o * in * f.inner + i, x.pitch, x.far}, f.inner,
-                     {y.data + o * out * f.inner + i, y.pitch, y.far, y.streamed}, f.inner, batch, next, soon);
-  }
+  const Index groups = f.blocks() / lanes;
+  lanes_product<R>({weights, in, out, term, output}, packed_group<R>(f), f.inner, x, y, batch, groups * part / parts,
+                   groups * (part + 1) / parts, soon, ahead);
+}
+
+/// True if the weights of a factor, which every tile of vectors reads once, come from far behind the second-level
+/// cache: then they are asked for a group ahead.
+template <class R>
+bool weights_are_far(const FactorShape& f) {
+  return narrow_machine() && f.weight_count() * static_cast<Index>(sizeof(R)) > 2 * second_level_cache;
 }
 
 /// True if two factors can be applied group by group of the second one's outer digit: a group of the second reads
@@ -154,7 +212,8 @@ struct GroupScratch;
 template <class R>
 void rows_product_of_two(const FactorShape& first, const FactorShape& second, const R* packed, VectorRows<const R> x,
                          VectorRows<R> y, Index batch, Index part, Index parts) {
-  constexpr Index vectors = 16;
+  const bool far = weights_are_far<R>(first);
+  const Index vectors = far ? 8 : 16;
   const FactorShape f = group_of(first, second.outer), s = group_of(second, second.outer);
   const R* const packed_second = packed + packed_size<R>(first);
   const Index pitch = row_pitch<R>(s.in_size());
@@ -162,10 +221,13 @@ void rows_product_of_two(const FactorShape& first, const FactorShape& second, co
   for (Index o = second.outer * part / parts; o < second.outer * (part + 1) / parts; ++o)
     for (Index b = 0; b < batch; b += vectors) {
       const Index count = std::min(vectors, batch - b);
+      const bool ahead = far && b + count == batch;
       rows_product<false, R>(f, packed + o * packed_size<R>(f),
-                             {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far}, {between, pitch}, count, 0, 1);
+                             {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far}, {between, pitch}, count, 0, 1,
+                             {}, ahead ? packed_size<R>(f) : 0);
       rows_product<false, R>(s, packed_second + o * packed_size<R>(s), {between, pitch},
-                             {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, 0, 1);
+                             {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, 0, 1, {},
+                             ahead ? packed_size<R>(s) : 0);
     }
 }
 
