@@ -90,15 +90,8 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
     i += lanes;
     if (i == inner) i = 0, ++o;
     const Index next = x.far && g + 1 < end ? x.data + o * w.terms * inner + i - from : 0;
-    for (Index first = 0; first < batch; first += most) {
-      const Index count = std::min(most, batch - first), behind = std::min(most, batch - first - count);
-      for (Index b = 0; gathers && b < count; ++b)
-        for (Index k = 0; k < w.terms; ++k)
-          Lanes<R>::load(from + (first + b) * x.pitch + k * inner).store(gathered + b * pitch + k * lanes);
-      // What is gathered next: of this group, or of the next one.
-      const R* const next_digits = behind > 0 ? from + (first + count) * x.pitch : from + next;
-      const Index next_count = !gathers || !x.far ? 0 : behind > 0 ? behind : next != 0 ? std::min(most, batch) : 0;
-      const Index weights_ahead = behind > 0 ? 0 : ahead;
+    // The first `count` vectors from `digits` to `results`.
+    const auto tiles = [&](const R* digits, R* results, Index count, auto&& before_tile) {
       for_row_tiles(w.outputs, most_lane_columns(), [&](Index columns, Index e) {
         left.ahead = e == 0 && !gathers ? next : 0;
         for (Index k = 0; k < w.terms; k += lane_terms) {
@@ -108,16 +101,35 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
           sums.streamed = y.streamed && w.terms <= lane_terms;
           sums.add = k > 0;
           for_row_tiles(count, most_lane_rows(), [&](Index rows, Index b) {
-            if (weights_ahead != 0) prefetch_share(right.data + weights_ahead, lanes, terms * columns, b, rows, count);
-            for (Index r = b; r < std::min(b + rows, next_count); ++r)
-              prefetch_share(next_digits + r * x.pitch, inner, w.terms, e, columns, w.outputs);
-            soon.ask(rows * columns);
-            left.data = gathers ? gathered + b * pitch : from + b * x.pitch + k * inner;
-            sums.data = to + (first + b) * y.pitch + e * inner;
+            before_tile(columns, e, terms, rows, b);
+            left.data = digits + b * left.row + k * left.step;
+            sums.data = results + b * y.pitch + e * inner;
             lanes_tile<R>(rows, columns)(terms, left, right, sums);
           });
         }
       });
+    };
+    if (!gathers && ahead == 0) {
+      tiles(from, to, batch, [&](Index columns, Index, Index, Index rows, Index) { soon.ask(rows * columns); });
+      continue;
+    }
+    for (Index first = 0; first < batch; first += most) {
+      const Index count = std::min(most, batch - first), behind = std::min(most, batch - first - count);
+      for (Index b = 0; gathers && b < count; ++b)
+        for (Index k = 0; k < w.terms; ++k)
+          Lanes<R>::load(from + (first + b) * x.pitch + k * inner).store(gathered + b * pitch + k * lanes);
+      // What is gathered next: of this group, or of the next one.
+      const R* const next_digits = behind > 0 ? from + (first + count) * x.pitch : from + next;
+      const Index next_count = !gathers || !x.far ? 0 : behind > 0 ? behind : next != 0 ? std::min(most, batch) : 0;
+      const Index weights_ahead = behind > 0 ? 0 : ahead;
+      tiles(gathers ? gathered : from, to + first * y.pitch, count,
+            [&](Index columns, Index e, Index terms, Index rows, Index b) {
+              if (weights_ahead != 0)
+                prefetch_share(right.data + weights_ahead, lanes, terms * columns, b, rows, count);
+              for (Index r = b; r < std::min(b + rows, next_count); ++r)
+                prefetch_share(next_digits + r * x.pitch, inner, w.terms, e, columns, w.outputs);
+              soon.ask(rows * columns);
+            });
     }
   }
 }
