@@ -86,7 +86,7 @@ struct RowScratch;
 /// All factors of a tile, or with One of a single vector; `threads` share the blocks of each.
 template <class T, bool One>
 void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y, Index batch,
-                       int threads, LinesAhead<T> written, LinesAhead<T> read) {
+                       int threads, LinesAhead<T> written = {}, LinesAhead<T> read = {}) {
   const Index pitch = row_pitch<T>(call.widest), count = static_cast<Index>(call.factors.size());
   T* buffer = thread_scratch<RowScratch, T>(2 * batch * pitch);
   const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > second_level_cache / 2;
