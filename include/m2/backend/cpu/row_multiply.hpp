@@ -107,10 +107,8 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
     } else if (pass == 0 && pair == 1) {
       rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
     } else {
-      rows_product<false, T>(call.factors[f], weights, from, result(pass), batch, part, threads,
-                             pass + 1 == passes ? read
-                             : pass == 0        ? written
-                                                : LinesAhead<T>());
+      LinesAhead<T> soon = pass + 1 == passes ? read : pass == 0 ? written : LinesAhead<T>();
+      rows_product<false, T>(call.factors[f], weights, from, result(pass), batch, part, threads, soon);
     }
   });
   if (y.streamed) finish_streams();

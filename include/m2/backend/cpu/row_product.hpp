@@ -82,15 +82,16 @@ void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<
                      LinesAhead<R>& soon) {
   constexpr Index lanes = Lanes<R>::count;
   // Where tiles have 12 sums, eight vectors meet one register of outputs: more would share a set of the first-level
-  // cache if they lie a multiple of 4 KiB apart. Only wide tiles can stream.
+  // cache if they lie a multiple of 4 KiB apart. Tiles of two registers cannot stream.
   const bool narrow = register_bytes == 64 && tile_sums() == 12;
   const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
+    const bool streamed = y.streamed && (V == 4 || (V == 1 && narrow && w.terms <= number_terms));
     const Index largest = V == 1 && narrow ? 8 : std::min<Index>(most_tile_rows<R, V>(), V == 4 ? 4 : 12);
     for (Index k = 0; k < w.terms; k += number_terms) {
       const Index terms = std::min(number_terms, w.terms - k);
       TileOperand<R> left{x.data, 1, x.pitch, 0, e > 0 ? 0 : next};
       const TileOperand<R> right{w.data + k * w.term + e, w.term, lanes};
-      TileResult<R> sums{y.data, y.pitch, lanes, 0, k == 0 && y.far, V == 4 && y.streamed, k > 0};
+      TileResult<R> sums{y.data, y.pitch, lanes, 0, k == 0 && y.far, streamed, k > 0};
       for_row_tiles(batch, largest, [&](Index rows, Index b) {
         left.data = x.data + b * x.pitch + k;
         if (V == 4 && e == 0) left.ahead = rows * x.pitch;
@@ -115,7 +116,7 @@ void numbers_product(const PackedBlock<R>& w, VectorRows<const R> x, VectorRows<
 /// for where digits are neighbours, those that are read after it where they are not.
 template <bool Transposed, class R>
 void rows_product(const FactorShape& f, const R* weights, VectorRows<const R> x, VectorRows<R> y, Index batch,
-                  Index part, Index parts, LinesAhead<R> soon = {}) {
+                  Index part, Index parts, LinesAhead<R>& soon) {
   constexpr Index lanes = Lanes<R>::count;
   if constexpr (!Transposed) {
     if (batch == 1) return vector_product(f, weights, x.data, y.data, part, parts);
@@ -136,6 +137,14 @@ void rows_product(const FactorShape& f, const R* weights, VectorRows<const R> x,
                      {x.data + o * in * f.inner + i, x.pitch, x.far}, f.inner,
                      {y.data + o * out * f.inner + i, y.pitch, y.far, y.streamed}, f.inner, batch, next, soon);
   }
+}
+
+/// The same where nothing else is needed soon.
+template <bool Transposed, class R>
+void rows_product(const FactorShape& f, const R* weights, VectorRows<const R> x, VectorRows<R> y, Index batch,
+                  Index part, Index parts) {
+  LinesAhead<R> nothing;
+  rows_product<Transposed, R>(f, weights, x, y, batch, part, parts, nothing);
 }
 
 /// True if two factors can be applied group by group of the second one's outer digit: a group of the second reads
