@@ -188,10 +188,14 @@ M2_INLINE void finish_streams() {
 #endif
 }
 
+/// Bytes of results from which on they bypass the caches: of a product, and of the gradient of its vectors, beside
+/// which twice as much is read.
+inline constexpr Index streamed_product = Index{1} << 23, streamed_gradient = Index{1} << 22;
+
 /// True if so many results should bypass the caches: they will not stay there, and are written in whole registers.
 template <class T>
-bool streams(const T* data, Index stride, Index count) {
-  return count * static_cast<Index>(sizeof(T)) >= Index{1} << 23 &&
+bool streams(const T* data, Index stride, Index count, Index least = streamed_product) {
+  return count * static_cast<Index>(sizeof(T)) >= least &&
          reinterpret_cast<std::uintptr_t>(data) % register_bytes == 0 && stride % Lanes<T>::count == 0;
 }
 

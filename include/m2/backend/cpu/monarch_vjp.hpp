@@ -99,7 +99,7 @@ class ReadAhead {
   static constexpr bool weights = false;
   ReadAhead& after_panel(Index, Index, Index) { return *this; }
   Index before_tile(Index = 0, Index = 0) {
-    constexpr Index line = 64 / static_cast<Index>(sizeof(R)), lines = 40;
+    constexpr Index line = 64 / static_cast<Index>(sizeof(R)), lines = 20;
     for (Index asked = 0; asked < lines && at_ < count_; asked += (row_ + line - 1) / line) {
       Rows& part = parts_[at_];
       for (Index i = 0; i < row_; i += line) prefetch_far(part.data + i);
@@ -252,7 +252,8 @@ void cpu_monarch_multiply_vjp(const MonarchCall<T>& call, Vectors<const T> x, Ve
   const int threads = tiles >= available ? available : 1;
   const bool far = vectors_are_far(call);
   bool streamed = false;
-  if constexpr (Scalar<T>) streamed = streams(dx.data, dx.feature_stride, call.in_features * call.batch);
+  if constexpr (Scalar<T>)
+    streamed = streams(dx.data, dx.feature_stride, call.in_features * call.batch, streamed_gradient);
   const PartialGradients<T> sums(call.factors, dweights, threads);
   with_sum_weights(call, [&](std::span<const S* const> weights) {
     parallel_parts(threads, threads, [&](Index part) {

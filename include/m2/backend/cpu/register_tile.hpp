@@ -24,7 +24,7 @@ struct TileOperand {
 
 /// Where the sums (j, v) go. A `far` result is not in the first two caches yet: its lines are asked for at the start.
 /// The sums replace it, or add to it. One that is `streamed` bypasses the caches (stream_lanes), if the left
-/// operand is registers, or four registers or more lie side by side.
+/// operand is registers, four registers or more lie side by side, or a single one that is a whole cache line.
 template <class R>
 struct TileResult {
   R* data;
@@ -113,7 +113,7 @@ M2_REGISTER_LOOP void register_tile(Index terms, const TileOperand<T>& left, con
   }
   R* at = to;
   hide_origin(at);
-  if constexpr ((Kind == Left::lanes || V >= 4) && planes == 1) {
+  if constexpr ((Kind == Left::lanes || V >= 4 || (V == 1 && register_bytes == 64)) && planes == 1) {
     if (result.streamed) {
       M2_UNROLL
       for (Index j = 0; j < J; ++j, at += to_row) M2_UNROLL

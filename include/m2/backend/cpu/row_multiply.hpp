@@ -108,10 +108,8 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
       rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
     } else {
       const FactorShape& shape = call.factors[f];
-      rows_product<false, T>(shape, weights, from, result(pass), batch, part, threads,
-                             pass + 1 == passes ? read
-                             : pass == 0        ? written
-                                                : LinesAhead<T>(),
+      LinesAhead<T> soon = pass + 1 == passes ? read : pass == 0 ? written : LinesAhead<T>();
+      rows_product<false, T>(shape, weights, from, result(pass), batch, part, threads, soon,
                              shape.inner > 1 && weights_are_far<T>(shape) ? packed_group<T>(shape) : 0);
     }
   });

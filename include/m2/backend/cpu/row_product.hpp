@@ -141,7 +141,7 @@ void numbers_product(const PackedBlock<R>& w, const VectorRows<const R>& x, cons
                      Index blocks, LinesAhead<R>& soon, Index ahead) {
   constexpr Index lanes = Lanes<R>::count;
   // Where tiles have 12 sums, eight vectors meet one register of outputs: more would share a set of the first-level
-  // cache if they lie a multiple of 4 KiB apart. Only wide tiles can stream.
+  // cache if they lie a multiple of 4 KiB apart. Tiles of two registers cannot stream.
   const bool narrow = narrow_machine();
   // Made once for all blocks: copies of a structure that has just been written wait for all that was stored before.
   TileOperand<R> left{x.data, 1, x.pitch}, right{w.data, w.term, lanes};
@@ -156,7 +156,7 @@ void numbers_product(const PackedBlock<R>& w, const VectorRows<const R>& x, cons
         const Index terms = std::min(number_terms, w.terms - k);
         right.data = weights + k * w.term + e;
         sums.far = k == 0 && y.far;
-        sums.streamed = V == 4 && y.streamed;
+        sums.streamed = y.streamed && (V == 4 || (V == 1 && narrow && w.terms <= number_terms));
         sums.add = k > 0;
         for_row_tiles(batch, largest, [&](Index rows, Index b) {
           if (ahead != 0) prefetch_share(right.data + ahead, w.term, terms, b, rows, batch);
@@ -184,7 +184,7 @@ void numbers_product(const PackedBlock<R>& w, const VectorRows<const R>& x, cons
 /// work are prefetched, if it is not 0.
 template <bool Transposed, class R>
 void rows_product(const FactorShape& f, const R* weights, const VectorRows<const R>& x, const VectorRows<R>& y,
-                  Index batch, Index part, Index parts, LinesAhead<R> soon = {}, Index ahead = 0) {
+                  Index batch, Index part, Index parts, LinesAhead<R>& soon, Index ahead = 0) {
   constexpr Index lanes = Lanes<R>::count;
   if constexpr (!Transposed) {
     if (batch == 1) return vector_product(f, weights, x.data, y.data, part, parts);
@@ -199,6 +199,14 @@ void rows_product(const FactorShape& f, const R* weights, const VectorRows<const
   const Index groups = f.blocks() / lanes;
   lanes_product<R>({weights, in, out, term, output}, packed_group<R>(f), f.inner, x, y, batch, groups * part / parts,
                    groups * (part + 1) / parts, soon, ahead);
+}
+
+/// The same where nothing else is needed soon.
+template <bool Transposed, class R>
+void rows_product(const FactorShape& f, const R* weights, const VectorRows<const R>& x, const VectorRows<R>& y,
+                  Index batch, Index part, Index parts, Index ahead = 0) {
+  LinesAhead<R> nothing;
+  rows_product<Transposed, R>(f, weights, x, y, batch, part, parts, nothing, ahead);
 }
 
 /// True if the weights of a factor, which every tile of vectors reads once, come from far behind the second-level
@@ -236,9 +244,9 @@ void rows_product_of_two(const FactorShape& first, const FactorShape& second, co
       const bool ahead = far && b + count == batch;
       rows_product<false, R>(f, packed + o * packed_size<R>(f),
                              {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far}, {between, pitch}, count, 0, 1,
-                             {}, ahead ? packed_size<R>(f) : 0);
+                             ahead ? packed_size<R>(f) : 0);
       rows_product<false, R>(s, packed_second + o * packed_size<R>(s), {between, pitch},
-                             {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, 0, 1, {},
+                             {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, 0, 1,
                              ahead ? packed_size<R>(s) : 0);
     }
 }

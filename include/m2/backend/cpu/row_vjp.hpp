@@ -26,30 +26,55 @@ bool row_vjp_pays(const MonarchCall<R>& call) {
          call.widest * least_row_tile * static_cast<Index>(sizeof(R)) <= second_level_cache;
 }
 
-/// dW += g x^T for one factor, the sum over the vectors of a tile: packed where blocks lie along the lanes, otherwise
-/// (outer, out, in).
+/// Where the weight gradients of a factor are summed: packed where blocks lie along the lanes, otherwise (outer, out,
+/// in). If `begun`, sums add to what is there; those of inner = 1 always do. `far` as in TileResult.
 template <class R>
-void rows_gradient(const FactorShape& f, VectorRows<const R> x, VectorRows<const R> g, R* sums, Index batch) {
+struct RowSums {
+  R* data;
+  bool begun, far;
+};
+
+/// What is needed soon is asked for in so many lines before each tile of weight gradients.
+inline constexpr Index lines_beside_gradient = 20;
+
+/// dW += g x^T for one block of a factor with inner = 1, or one group of blocks, the sum over the vectors of a tile.
+template <class R>
+void rows_gradient(const FactorShape& f, Index group, VectorRows<const R> x, VectorRows<const R> g,
+                   const RowSums<R>& sums, Index batch, LinesAhead<R>& soon) {
   constexpr Index lanes = Lanes<R>::count;
-  for (Index o = 0; o < f.outer; ++o) {
-    const R* const from = x.data + o * f.in * f.inner;
-    const R* const gradient = g.data + o * f.out * f.inner;
-    if (f.inner == 1) {
-      accumulate_products<R, tile_columns>(f.out, f.in, batch, {gradient, g.pitch, 1}, {from, x.pitch, 0},
-                                           {sums + o * f.out * f.in, f.in, 0}, [] {});
-      continue;
-    }
-    for (Index i = 0; i < f.inner; i += lanes, sums += packed_group<R>(f))
-      for_row_tiles(f.in, most_lane_columns(), [&](Index columns, Index d) {
-        TileOperand<R> left{gradient, g.pitch, f.inner};
-        const TileOperand<R> right{from + d * f.inner + i, x.pitch, f.inner};
-        TileResult<R> to{sums, packed_pitch<R>(f), lanes, 0, false, false, true};
-        for_row_tiles(f.out, most_lane_rows(), [&](Index rows, Index e) {
-          left.data = gradient + e * f.inner + i;
-          to.data = sums + e * packed_pitch<R>(f) + d * lanes;
-          lanes_tile<R>(rows, columns)(batch, left, right, to);
-        });
-      });
+  if (f.inner == 1) {
+    accumulate_products<R, tile_columns>(
+        f.out, f.in, batch, {g.data + group * f.out, g.pitch, 1}, {x.data + group * f.in, x.pitch, 0},
+        {sums.data + group * f.out * f.in, f.in, 0, 0, sums.far}, [&] { soon.ask(lines_beside_gradient); });
+    return;
+  }
+  const Index groups = f.inner / lanes, o = group / groups, i = group % groups * lanes;
+  const R* const from = x.data + o * f.in * f.inner + i;
+  const R* const gradient = g.data + o * f.out * f.inner + i;
+  R* const packed = sums.data + group * packed_group<R>(f);
+  for_row_tiles(f.in, most_lane_columns(), [&](Index columns, Index d) {
+    TileOperand<R> left{gradient, g.pitch, f.inner};
+    const TileOperand<R> right{from + d * f.inner, x.pitch, f.inner};
+    TileResult<R> to{packed, packed_pitch<R>(f), lanes, 0, sums.far, false, sums.begun};
+    for_row_tiles(f.out, most_lane_rows(), [&](Index rows, Index e) {
+      soon.ask(lines_beside_gradient);
+      left.data = gradient + e * f.inner;
+      to.data = packed + e * packed_pitch<R>(f) + d * lanes;
+      lanes_tile<R>(rows, columns)(batch, left, right, to);
+    });
+  });
+}
+
+/// Both products of one factor, block by block, so that what is written is spread over the time of both: dW += g x^T,
+/// and dx = W^T g by weights as rows_product takes them. What is needed `soon` is asked for beside one product each.
+template <class R>
+void rows_factor_vjp(const FactorShape& f, const R* weights, VectorRows<const R> x, VectorRows<const R> g,
+                     VectorRows<R> dx, const RowSums<R>& sums, Index batch, LinesAhead<R>& soon_first,
+                     LinesAhead<R>& soon_second) {
+  const Index groups = f.inner == 1 ? f.outer : f.blocks() / Lanes<R>::count;
+  for (Index group = 0; group < groups; ++group) {
+    rows_gradient(f, group, x, g, sums, batch, soon_first);
+    rows_product<true, R>(f, weights, g, dx, batch, group, groups, soon_second);
   }
 }
 
@@ -63,13 +88,15 @@ Index row_vjp_tile_size(Index widest) {
 
 struct RowVjpScratch;
 struct RowGradientScratch;
+struct RowSumsScratch;
 struct RowWeightScratch;
 
 /// One tile: the inputs of all factors are computed again. The caller's vectors are used where they lie unless they are
-/// padded or `far`: what is read several times, at strides that no prefetcher follows, is copied from there first.
+/// padded or `far`: what is read several times, at strides that no prefetcher follows, is copied from there first. The
+/// `behind_these` vectors that come next are asked for beside the products of the first factor, which come last.
 template <class R>
 void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRows<const R> x, VectorRows<const R> dy,
-                           VectorRows<R> dx, R* sums, Index batch) {
+                           VectorRows<R> dx, std::span<const RowSums<R>> sums, Index batch, Index behind_these) {
   const std::size_t count = call.factors.size();
   const Index pitch = row_pitch<R>(call.widest), size = batch * pitch;
   // Buffer f holds the input of factor f; the last two hold gradients.
@@ -98,9 +125,14 @@ void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRo
   for (std::size_t f = count; f-- > 0;) {
     const FactorShape& shape = call.factors[f];
     behind -= packed_size<R>(shape);
-    rows_gradient(shape, input(f), gradient, sums + behind, batch);
     const VectorRows<R> to = f > 0 || cut ? next : dx;
-    rows_product<true, R>(shape, shape.inner == 1 ? call.weights[f] : packed + behind, gradient, to, batch, 0, 1);
+    LinesAhead<R> next_x, next_dy;
+    if (f == 0 && x.far) {
+      next_x = {x.data + batch * x.pitch, x.pitch, call.in_features, behind_these, Soon::read};
+      next_dy = {dy.data + batch * dy.pitch, dy.pitch, call.out_features, behind_these, Soon::read};
+    }
+    rows_factor_vjp(shape, shape.inner == 1 ? call.weights[f] : packed + behind, input(f), gradient, to, sums[f], batch,
+                    next_x, next_dy);
     gradient = as_input(to);
     std::swap(next, other);
   }
@@ -108,7 +140,8 @@ void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRo
   if (cut) copy_rows<R>(gradient, call.in_features, dx, call.in_features, batch);
 }
 
-/// Adds what the parts have summed, in their order, to the caller's gradients.
+/// Adds what the parts have summed, in their order, to the caller's gradients. The first part sums there at once where
+/// inner = 1.
 template <class R>
 void accumulate_row_gradients(std::span<const FactorShape> factors, const R* sums, Index parts,
                               std::span<R* const> dweights) {
@@ -118,7 +151,7 @@ void accumulate_row_gradients(std::span<const FactorShape> factors, const R* sum
     for_packed_groups<R>(shape, [&](Index group) {
       R* const row = thread_scratch<RowGradientScratch, R>(shape.in * Lanes<R>::count);
       const Index block = shape.in * shape.out;
-      for (Index part = 0; part < parts; ++part) {
+      for (Index part = shape.inner == 1 ? 1 : 0; part < parts; ++part) {
         const R* const from = sums + part * total;
         if (shape.inner > 1) {
           accumulate_packed(shape, group, from, dweights[f], row);
@@ -135,23 +168,36 @@ void accumulate_row_gradients(std::span<const FactorShape> factors, const R* sum
 template <class R>
 void multiply_vjp_rows(const MonarchCall<R>& call, VectorRows<const R> x, VectorRows<const R> dy, VectorRows<R> dx,
                        std::span<R* const> dweights) {
-  const Index total = packed_size<R>(call.factors), parts = call.batch >= 32 ? available_threads() : 1;
+  const std::size_t count = call.factors.size();
+  const Index total = packed_size<R>(call.factors);
+  const Index parts = call.batch >= 32 ? std::min<Index>(available_threads(), call.batch) : 1;
   const bool far = call.batch * call.widest * static_cast<Index>(sizeof(R)) > 2 * second_level_cache;
-  const bool streamed = streams(dx.data, dx.pitch, call.batch * call.in_features);
+  const bool streamed = streams(dx.data, dx.pitch, call.batch * call.in_features, streamed_gradient);
+  const bool far_sums = 2 * total * static_cast<Index>(sizeof(R)) > second_level_cache;
   R* const packed = thread_scratch<RowWeightScratch, R>(total * (parts + 1));
   R* const sums = packed + total;
   pack_weights(call, packed);
   const Index largest = row_vjp_tile_size<R>(call.widest);
   parallel_parts(parts, static_cast<int>(parts), [&](Index part) {
-    R* const own = sums + part * total;
-    std::fill_n(own, total, R{0});
+    RowSums<R>* const own = thread_scratch<RowSumsScratch, RowSums<R>>(static_cast<Index>(count));
+    for (std::size_t f = 0; f < count; ++f) {
+      const FactorShape& shape = call.factors[f];
+      own[f] = {sums + part * total + packed_size<R>(call.factors.first(f)), shape.inner == 1, far_sums};
+      if (shape.inner > 1) continue;
+      if (part == 0) {
+        own[f].data = dweights[f];
+      } else {
+        std::fill_n(own[f].data, packed_size<R>(shape), R{0});
+      }
+    }
     const Index begin = call.batch * part / parts, end = call.batch * (part + 1) / parts;
     const Index tiles = (end - begin + largest - 1) / largest;
     for (Index t = 0; t < tiles; ++t) {
       const Index from = begin + (end - begin) * t / tiles, to = begin + (end - begin) * (t + 1) / tiles;
-      multiply_vjp_row_tile<R>(call, packed, {x.data + from * x.pitch, x.pitch, far},
-                               {dy.data + from * dy.pitch, dy.pitch, far},
-                               {dx.data + from * dx.pitch, dx.pitch, far, streamed}, own, to - from);
+      multiply_vjp_row_tile<R>(
+          call, packed, {x.data + from * x.pitch, x.pitch, far}, {dy.data + from * dy.pitch, dy.pitch, far},
+          {dx.data + from * dx.pitch, dx.pitch, far, streamed}, {own, count}, to - from, std::min(largest, end - to));
+      for (std::size_t f = 0; f < count; ++f) own[f].begun = true;
     }
   });
   accumulate_row_gradients<R>(call.factors, sums, parts, dweights);
