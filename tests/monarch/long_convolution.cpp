@@ -317,6 +317,8 @@ TEST_CASE("long_convolution: errors name the shapes", "[monarch][long_convolutio
   require_error([&] { Plan(be, {2, 0, 3}); }, {"long_convolution", "(2, 0, 3)", "length must be at least 1"});
   require_error([&] { Plan(be, {-1, 8, 3}); }, {"long_convolution", "(-1, 8, 3)", "must not be negative"});
   require_error([&] { Plan(be, {2, 8, -3}); }, {"long_convolution", "(2, 8, -3)", "must not be negative"});
+  const Index huge = Index{1} << 31;  // no activations, but kernels
+  require_error([&] { Plan(be, {0, huge, huge}); }, {"long_convolution", "no size of memory"});
   Plan plan(be, {2, 8, 3}), both(be, {2, 8, 3}, {.bidirectional = true});
   Tensor<float, 3, Cpu> u(be, {2, 8, 3}), y(be, {2, 8, 3}), more(be, {3, 8, 3}), longer(be, {2, 9, 3});
   Tensor<float, 2, Cpu> k(be, {8, 3}), short_k(be, {7, 3});

@@ -52,15 +52,16 @@ class LongConvolution {
 
   /// Plans for activations of these extents, (batch, length, channels).
   ///
-  /// Errors   m2::Error if length is not in [1, 2^39], batch or channels are negative, or the activations are more than
-  ///          2^62 bytes
+  /// Errors   m2::Error if length is not in [1, 2^39], batch or channels are negative, or the activations, or the
+  ///          kernels, are more than 2^62 bytes
   LongConvolution(B& be, const Extents<3>& extents, LongConvolutionOptions options = {}) {
     M2_REQUIRE(extents[0] >= 0 && extents[2] >= 0, "long_convolution: (batch, length, channels) is ", extents,
                ", batch and channels must not be negative");
     M2_REQUIRE(extents[1] >= 1 && extents[1] <= Index{1} << 39, "long_convolution: (batch, length, channels) is ",
                extents, ", the length must be at least 1 and at most 2^39");
-    detail::checked_count("long_convolution", extents);
-    detail::checked_bytes("long_convolution", element_count(extents), sizeof(T));
+    const Extents<3> at_least_one{std::max<Index>(extents[0], 1), extents[1], std::max<Index>(extents[2], 1)};
+    detail::checked_count("long_convolution", at_least_one);
+    detail::checked_bytes("long_convolution", element_count(at_least_one), sizeof(T));
     shape_ = {extents[0], extents[1], extents[2], options.bidirectional, true, 0};
     shape_.direct =
         options.engine == ConvolutionEngine::direct ||
