@@ -19,52 +19,72 @@ namespace m2::bench {
 /// compared with the best that this program has seen.
 class WholeCore {
  public:
-  static const WholeCore& get() {
-    static const WholeCore core;
+  static WholeCore& get() {
+    static WholeCore core;
     return core;
   }
 
   /// True if the other hardware thread is idle now, on the cores of so many threads; takes some microseconds.
-  bool now([[maybe_unused]] int threads = 1) const {
-    bool whole = true;
+  bool now([[maybe_unused]] int threads = 1) {
+    double least_many = many_, least_one = one_, ratio = 1, inverse = 1;
+    const double best = one_ / many_;
 #ifdef _OPENMP
-#pragma omp parallel num_threads(threads) reduction(&& : whole) if (threads > 1)
+#pragma omp parallel num_threads(threads) reduction(min : least_many, least_one, ratio, inverse) if (threads > 1)
 #endif
     {
       const double many = seconds_of_chains(), one = seconds_of_chain();
-      const double ratio = one / many / ratio_;
-      whole = ratio > 0.97 && ratio < 1.03;  // above: the chain alone was interrupted
+      least_many = std::min(least_many, many), least_one = std::min(least_one, one);
+      ratio = std::min(ratio, one / many / best), inverse = std::min(inverse, best * many / one);
     }
-    return whole;
+    many_ = least_many, one_ = least_one;
+    return ratio > 0.97 && inverse > 0.97;  // inverse: the chain alone was interrupted
   }
 
-  /// Waits for whole cores, a few milliseconds at most; a single thread looks for one among those it may use.
-  void wait(int threads) const {
+  /// Waits for whole cores, some milliseconds at most; a single thread looks for one among those it may use.
+  void wait(int threads) {
+    allow_all_cores(threads > 1);
+    for (int tries = 0; tries < 1000 && !now(threads); ++tries)
+      if (threads == 1 && tries % 20 == 19) move_on();
+  }
+
+  /// Lets threads that start from here on run on all cores, not only on the one that a single thread has found.
+  void allow_all_cores([[maybe_unused]] bool all = true) const {
 #ifdef __linux__
-    if (threads > 1) sched_setaffinity(0, sizeof(cores_), &cores_);
+    if (all && known_) sched_setaffinity(0, sizeof(cores_), &cores_);
 #endif
-    for (int tries = 0; tries < 1000 && !now(threads); ++tries) {
+  }
+
+  /// Where a process that measures for this one should run: where this thread does.
+  void bring([[maybe_unused]] int process) const {
 #ifdef __linux__
-      if (threads > 1 || tries % 20 != 19) continue;
-      cpu_set_t one;
-      do core_ = (core_ + 1) % std::size_t{CPU_SETSIZE};
-      while (CPU_ISSET(core_, &cores_) == 0);
-      CPU_ZERO(&one);
-      CPU_SET(core_, &one);
-      sched_setaffinity(0, sizeof(one), &one);
+    cpu_set_t here;
+    if (sched_getaffinity(0, sizeof(here), &here) == 0) sched_setaffinity(process, sizeof(here), &here);
 #endif
-    }
   }
 
  private:
-  /// Whoever works beside us, some of these moments are without him.
+  /// Whoever works beside us, some of these moments are without him; if not, a later one is.
   WholeCore() {
 #ifdef __linux__
-    sched_getaffinity(0, sizeof(cores_), &cores_);
+    known_ = sched_getaffinity(0, sizeof(cores_), &cores_) == 0 && CPU_COUNT(&cores_) > 0;
 #endif
-    double many = std::numeric_limits<double>::max(), one = many;
-    for (int i = 0; i < 20000; ++i) many = std::min(many, seconds_of_chains()), one = std::min(one, seconds_of_chain());
-    ratio_ = one / many;
+    for (int i = 0; i < 20000; ++i) {
+      many_ = std::min(many_, seconds_of_chains()), one_ = std::min(one_, seconds_of_chain());
+      if (i % 5000 == 4999) move_on();
+    }
+  }
+
+  /// To the next core that this thread may use.
+  void move_on() {
+#ifdef __linux__
+    if (!known_) return;
+    cpu_set_t one;
+    do core_ = (core_ + 1) % std::size_t{CPU_SETSIZE};
+    while (CPU_ISSET(core_, &cores_) == 0);
+    CPU_ZERO(&one);
+    CPU_SET(core_, &one);
+    sched_setaffinity(0, sizeof(one), &one);
+#endif
   }
 
   static constexpr int additions = 8000;
@@ -83,7 +103,7 @@ class WholeCore {
   static double seconds_of_chains() {
     return seconds([] {
       long a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
-      for (int i = 0; i < additions / 2; i += 2)  // as many in each chain
+      for (int i = 0; i < additions / 2; i += 2)  // half as many in each: at four a cycle, as long as the one chain
         for (int twice = 0; twice < 2; ++twice) {
           add_one(a), add_one(b), add_one(c), add_one(d), add_one(e), add_one(f), add_one(g), add_one(h);
         }
@@ -99,10 +119,11 @@ class WholeCore {
     });
   }
 
-  double ratio_;
+  double many_ = std::numeric_limits<double>::max(), one_ = many_;  // the least times so far
 #ifdef __linux__
   cpu_set_t cores_ = {};
-  mutable std::size_t core_ = 0;
+  bool known_ = false;
+  std::size_t core_ = 0;
 #endif
 };
 

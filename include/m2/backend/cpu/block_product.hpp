@@ -92,12 +92,12 @@ struct NextBlock {
 
   /// After this panel comes the next one of this block; after the last one, the first of the next block.
   NextBlock after_panel(Index b, Index step, Index batch) const {
-    return b + step < batch ? NextBlock{false, step, soon} : NextBlock{weights, vectors - b, soon};
+    return b + step < batch ? NextBlock{false, step, soon} : NextBlock{weights, vectors == 0 ? 0 : vectors - b, soon};
   }
   /// How far ahead of the vectors those lie that the tile from this row on prefetches; 0: it does not. The tile writes
-  /// so many lines.
-  Index before_tile(Index row, Index lines) const {
-    if (soon != nullptr) soon->ask(lines);
+  /// so many registers.
+  Index before_tile(Index row, Index registers) const {
+    if (soon != nullptr) soon->ask(registers);
     return row == 0 ? vectors : 0;
   }
 };

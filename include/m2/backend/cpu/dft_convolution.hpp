@@ -40,7 +40,7 @@ class CpuDftConvolution : private CpuDftStages<T> {
 
   /// kernel = the spectra of two kernels, ready for the product, from their lags and from what to add at lag 0, one
   /// register for each. Lags at length and beyond are zero and not read if causal. Like all that follow, it meanwhile
-  /// asks for the rows of `next`, which the next call reads.
+  /// asks for the rows of `next`, which come next.
   void prepare(TileRows<const T> lags, const T* at_zero, bool causal, T* kernel, const RowsAhead<T>& next) const {
     causal ? this->template load<true>(lags, length_, kernel) : this->template load<false>(lags, size_, kernel);
     const T scale = T{1} / static_cast<T>(size_);
@@ -152,7 +152,7 @@ class CpuDftConvolution : private CpuDftStages<T> {
     T *other, *gradient;
     bool first;
     M2_INLINE V before(const T* g) const { return first ? V::zero() : V::load(g); }
-    /// gradient += conj(x) dy, dy *= conj(kernel)
+    /// gradient += conj(x) dy, or = if it is the first; dy *= conj(kernel)
     M2_INLINE void multiply(V xr, V xi, V& re, V& im, const T* k, T* g) const {
       add_product(add_product(before(g), xr, re), xi, im).store(g);
       subtract_product(add_product(before(g + lanes), xr, im), xi, re).store(g + lanes);

@@ -90,6 +90,12 @@ struct Lanes {
   M2_INLINE void store(T* to) const { std::memcpy(to, &v, sizeof(v)); }
 };
 
+/// A complex number as register tiles take it: std::complex has functions that are not always inlined there.
+template <class R>
+struct ComplexNumber {
+  R re, im;
+};
+
 /// Complex numbers in two registers, real parts and imaginary parts. In memory the two lie in planes of their own, the
 /// imaginary one `plane` numbers behind the real one; real numbers have one plane, and the argument means nothing.
 template <class R>
@@ -99,9 +105,9 @@ struct Lanes<std::complex<R>> {
 
   static M2_INLINE Lanes zero() { return {Lanes<R>::zero(), Lanes<R>::zero()}; }
   friend M2_INLINE Lanes operator+(Lanes a, Lanes b) { return {a.re + b.re, a.im + b.im}; }
-  friend M2_INLINE Lanes add_scaled(Lanes c, Lanes a, std::complex<R> s) {
-    return {subtract_scaled(add_scaled(c.re, a.re, s.real()), a.im, s.imag()),
-            add_scaled(add_scaled(c.im, a.im, s.real()), a.re, s.imag())};
+  friend M2_INLINE Lanes add_scaled(Lanes c, Lanes a, ComplexNumber<R> s) {
+    return {subtract_scaled(add_scaled(c.re, a.re, s.re), a.im, s.im),
+            add_scaled(add_scaled(c.im, a.im, s.re), a.re, s.im)};
   }
 };
 
@@ -135,7 +141,9 @@ M2_INLINE T load_scalar(const T* from, Index) {
   return *from;
 }
 template <class T>
-requires(planes_of<T> == 2) M2_INLINE T load_scalar(const typename T::value_type* from, Index plane) {
+requires(planes_of<T> ==
+         2) M2_INLINE ComplexNumber<typename T::value_type> load_scalar(const typename T::value_type* from,
+                                                                        Index plane) {
   return {*from, from[plane]};
 }
 
@@ -192,10 +200,11 @@ M2_INLINE void finish_streams() {
 /// which twice as much is read.
 inline constexpr Index streamed_product = Index{1} << 23, streamed_gradient = Index{1} << 22;
 
-/// True if so many results should bypass the caches: they will not stay there, and are written in whole registers.
+/// True if so many results should bypass the caches: they will not stay there, and are written in whole registers,
+/// which have to be whole cache lines: pieces of a line that come one by one go to memory one by one.
 template <class T>
 bool streams(const T* data, Index stride, Index count, Index least = streamed_product) {
-  return count * static_cast<Index>(sizeof(T)) >= least &&
+  return register_bytes == 64 && count * static_cast<Index>(sizeof(T)) >= least &&
          reinterpret_cast<std::uintptr_t>(data) % register_bytes == 0 && stride % Lanes<T>::count == 0;
 }
 

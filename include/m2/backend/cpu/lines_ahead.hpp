@@ -17,10 +17,10 @@ class LinesAhead {
   LinesAhead(const R* data, Index pitch, Index row, Index rows, Soon soon)
       : data_(data), pitch_(pitch), row_(row), rows_(rows), soon_(soon) {}
 
-  /// Asks for so many lines.
-  void ask(Index lines) {
+  /// Asks for as many lines as so many registers take.
+  void ask(Index registers) {
     constexpr Index line = 64 / static_cast<Index>(sizeof(R));
-    for (Index i = 0; i < lines && rows_ > 0; ++i) {
+    for (Index i = 0; i < (registers * register_bytes + 63) / 64 && rows_ > 0; ++i) {
       soon_ == Soon::read ? prefetch_far(data_ + at_) : prefetch_for_write(data_ + at_);
       at_ += line;
       if (at_ >= row_) at_ = 0, data_ += pitch_, --rows_;

@@ -96,7 +96,7 @@ M2_REGISTER_LOOP void register_tile(Index terms, const TileOperand<T>& left, con
     for (Index j = 0; j < J; ++j) {
       const R* at = rows[j / group] + j % group * row;
       if constexpr (Kind == Left::number) {
-        const T number = load_scalar<T>(at, left.plane);
+        const auto number = load_scalar<T>(at, left.plane);
         M2_UNROLL
         for (Index v = 0; v < V; ++v) sums[j][v] = add_scaled(sums[j][v], x[v], number);
       } else {

@@ -39,13 +39,13 @@ void pack_weights(const MonarchCall<T>& call, T* packed) {
   }
 }
 
-/// True if the caller's vectors are more than the second-level cache holds, or so many that results are asked for a
-/// factor ahead.
+/// True if the caller's vectors are more than the second-level cache holds, or than so many of them would.
 template <class T>
 bool vectors_are_far(const MonarchCall<T>& call, Index caches = 1) {
   return call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) >
          caches * second_level_cache;
 }
+/// True if they are so many that results are asked for a factor ahead.
 template <class T>
 bool vectors_are_remote(const MonarchCall<T>& call) {
   return vectors_are_far(call, 4);
@@ -56,6 +56,7 @@ inline constexpr Index least_row_tile = 32, most_row_tile = 96;
 
 /// Vectors to a tile: the longest ones in half of the second-level cache. Of what outgrows it, two factors reread more
 /// weights than vectors, and share them among more; three reread vectors, too.
+/// Fewer to a tile if the next one's are asked for `ahead`, and have to fit beside them.
 template <class T>
 Index row_tile_size(const MonarchCall<T>& call, bool ahead) {
   const Index fitting = second_level_cache / 2 / (call.widest * static_cast<Index>(sizeof(T)));
@@ -72,8 +73,8 @@ void copy_rows(VectorRows<const R> from, Index features, VectorRows<R> to, Index
   }
 }
 
-/// True if the vectors of the tile that comes next, and the results of this one, are asked for while this one is at
-/// work: sums have to be long enough to hide it.
+/// True if, while a tile is at work, the vectors of the next one are asked for beside its last factor, and its results
+/// beside the first of two: sums have to be long enough to hide it.
 template <class T>
 bool row_tiles_ask_ahead(const MonarchCall<T>& call) {
   for (const FactorShape& f : call.factors)
@@ -128,24 +129,27 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, const VectorRows
   const int most = available_threads();
   const bool share_blocks = call.batch < 16 * most;
   const int threads = products > (share_blocks ? shared_products : parallel_products) ? most : 1;
-  if constexpr (One) return multiply_row_tile<T, true>(call, packed, x, y, 1, threads);
-  const bool far = vectors_are_far(call);
-  const bool streamed = !share_blocks && streams(y.data, y.pitch, call.batch * call.out_features);
-  const bool ahead = !share_blocks && row_tiles_ask_ahead(call);
-  const Index size = row_tile_size(call, ahead);
-  Index tiles = (call.batch + size - 1) / size;
-  if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
-  parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
-    const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
-    LinesAhead<T> written, read;
-    if (ahead && !streamed)
-      written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin, Soon::written};
-    if (ahead && t + 1 < tiles && size * call.widest * Index{sizeof(T)} <= second_level_cache / 2)
-      read = {x.data + end * x.pitch, x.pitch, call.in_features, call.batch * (t + 2) / tiles - end, Soon::read};
-    multiply_row_tile<T, One>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
-                              {y.data + begin * y.pitch, y.pitch, far, streamed}, end - begin,
-                              share_blocks ? threads : 1, written, read);
-  });
+  if constexpr (One) {
+    multiply_row_tile<T, true>(call, packed, x, y, 1, threads);
+  } else {
+    const bool far = vectors_are_far(call);
+    const bool streamed = !share_blocks && streams(y.data, y.pitch, call.batch * call.out_features);
+    const bool ahead = !share_blocks && row_tiles_ask_ahead(call);
+    const Index size = row_tile_size(call, ahead);
+    Index tiles = (call.batch + size - 1) / size;
+    if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
+    parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
+      const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
+      LinesAhead<T> written, read;
+      if (ahead && !streamed)
+        written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin, Soon::written};
+      if (ahead && t + 1 < tiles && size * call.widest * Index{sizeof(T)} <= second_level_cache / 2)
+        read = {x.data + end * x.pitch, x.pitch, call.in_features, call.batch * (t + 2) / tiles - end, Soon::read};
+      multiply_row_tile<T, false>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
+                                  {y.data + begin * y.pitch, y.pitch, far, streamed}, end - begin,
+                                  share_blocks ? threads : 1, written, read);
+    });
+  }
 }
 
 }  // namespace m2::detail

@@ -72,7 +72,7 @@ struct GatheredDigits;
 
 /// y = W x for groups `begin` to `end` of blocks along the lanes, `inner` blocks side by side: `w` is the first group
 /// of all, `group` numbers before the next one. The weights that lie `ahead` numbers behind those at work are
-/// prefetched.
+/// prefetched, if it is not 0, and what is needed `soon` is asked for, a part before each register tile.
 template <class R>
 void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const VectorRows<const R>& x,
                    const VectorRows<R>& y, Index batch, Index begin, Index end, LinesAhead<R>& soon, Index ahead) {
@@ -83,6 +83,7 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
   R* const gathered = gathers ? thread_scratch<GatheredDigits, R>(most * pitch) : nullptr;
   TileOperand<R> left{x.data, gathers ? lanes : inner, gathers ? pitch : x.pitch}, right{w.data, w.term, w.output};
   TileResult<R> sums{y.data, y.pitch, inner};
+  const bool wide = !narrow_machine();  // the weights that come next are then fetched with the first vectors
   Index o = begin / (inner / lanes), i = begin % (inner / lanes) * lanes;
   for (Index g = begin; g < end; ++g) {
     const R* const from = x.data + o * w.terms * inner + i;
@@ -101,6 +102,7 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
           sums.streamed = y.streamed && w.terms <= lane_terms;
           sums.add = k > 0;
           for_row_tiles(count, most_lane_rows(), [&](Index rows, Index b) {
+            if (wide) right.ahead = b == 0 ? columns * w.output : 0;
             before_tile(columns, e, terms, rows, b);
             left.data = digits + b * left.row + k * left.step;
             sums.data = results + b * y.pitch + e * inner;
@@ -124,8 +126,8 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
       const Index weights_ahead = behind > 0 ? 0 : ahead;
       tiles(gathers ? gathered : from, to + first * y.pitch, count,
             [&](Index columns, Index e, Index terms, Index rows, Index b) {
-              if (weights_ahead != 0)
-                prefetch_share(right.data + weights_ahead, lanes, terms * columns, b, rows, count);
+              for (Index c = 0; weights_ahead != 0 && c < columns; ++c)
+                prefetch_share(right.data + weights_ahead + c * w.output, w.term, terms, b, rows, count);
               for (Index r = b; r < std::min(b + rows, next_count); ++r)
                 prefetch_share(next_digits + r * x.pitch, inner, w.terms, e, columns, w.outputs);
               soon.ask(rows * columns);
@@ -135,7 +137,7 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
 }
 
 /// y = W x for blocks whose digits are neighbours, `w` the first one, and the others right behind it: numbers of x,
-/// outputs along the lanes. The weights that lie `ahead` numbers behind those at work are prefetched.
+/// outputs along the lanes. `soon` and `ahead` as in lanes_product.
 template <class R>
 void numbers_product(const PackedBlock<R>& w, const VectorRows<const R>& x, const VectorRows<R>& y, Index batch,
                      Index blocks, LinesAhead<R>& soon, Index ahead) {
@@ -150,7 +152,9 @@ void numbers_product(const PackedBlock<R>& w, const VectorRows<const R>& x, cons
   R* to = y.data;
   for (Index block = 0; block < blocks; ++block, weights += w.terms * w.outputs, from += w.terms, to += w.outputs) {
     const auto columns = [&]<Index V>(std::integral_constant<Index, V>, Index e) {
-      const Index largest = V == 1 && narrow ? 8 : std::min<Index>(most_tile_rows<R, V>(), V == 4 ? 4 : 12);
+      const Index largest = V == 1 && narrow ? 8
+                            : V == 4         ? std::min<Index>(most_tile_rows<R, V>(), 4)
+                                             : most_tile_rows<R, V>();
       left.ahead = e == 0 && block + 1 < blocks ? w.terms : 0;
       for (Index k = 0; k < w.terms; k += number_terms) {
         const Index terms = std::min(number_terms, w.terms - k);
@@ -180,8 +184,7 @@ void numbers_product(const PackedBlock<R>& w, const VectorRows<const R>& x, cons
 
 /// y = W x for one factor, or with Transposed y = W^T x, so that in and out change places. The weights are packed, but
 /// where digits are neighbours W^T is read as it lies, since the inputs of a block are contiguous then. The part of the
-/// blocks, or groups of blocks, that `part` of `parts` stands for. The weights that lie `ahead` numbers behind those at
-/// work are prefetched, if it is not 0.
+/// blocks, or groups of blocks, that `part` of `parts` stands for. `soon` and `ahead` as in lanes_product.
 template <bool Transposed, class R>
 void rows_product(const FactorShape& f, const R* weights, const VectorRows<const R>& x, const VectorRows<R>& y,
                   Index batch, Index part, Index parts, LinesAhead<R>& soon, Index ahead = 0) {
@@ -201,12 +204,12 @@ void rows_product(const FactorShape& f, const R* weights, const VectorRows<const
                    groups * (part + 1) / parts, soon, ahead);
 }
 
-/// The same where nothing else is needed soon.
-template <bool Transposed, class R>
+/// All of y = W x where nothing else is needed soon.
+template <class R>
 void rows_product(const FactorShape& f, const R* weights, const VectorRows<const R>& x, const VectorRows<R>& y,
-                  Index batch, Index part, Index parts, Index ahead = 0) {
+                  Index batch, Index ahead = 0) {
   LinesAhead<R> nothing;
-  rows_product<Transposed, R>(f, weights, x, y, batch, part, parts, nothing, ahead);
+  rows_product<false, R>(f, weights, x, y, batch, 0, 1, nothing, ahead);
 }
 
 /// True if the weights of a factor, which every tile of vectors reads once, come from far behind the second-level
@@ -232,7 +235,7 @@ struct GroupScratch;
 template <class R>
 void rows_product_of_two(const FactorShape& first, const FactorShape& second, const R* packed, VectorRows<const R> x,
                          VectorRows<R> y, Index batch, Index part, Index parts) {
-  const bool far = weights_are_far<R>(first);
+  const bool far = weights_are_far<R>(first);  // and so those of the second, which are as many
   const Index vectors = far ? 8 : 16;
   const FactorShape f = group_of(first, second.outer), s = group_of(second, second.outer);
   const R* const packed_second = packed + packed_size<R>(first);
@@ -242,12 +245,10 @@ void rows_product_of_two(const FactorShape& first, const FactorShape& second, co
     for (Index b = 0; b < batch; b += vectors) {
       const Index count = std::min(vectors, batch - b);
       const bool ahead = far && b + count == batch;
-      rows_product<false, R>(f, packed + o * packed_size<R>(f),
-                             {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far}, {between, pitch}, count, 0, 1,
-                             ahead ? packed_size<R>(f) : 0);
-      rows_product<false, R>(s, packed_second + o * packed_size<R>(s), {between, pitch},
-                             {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, 0, 1,
-                             ahead ? packed_size<R>(s) : 0);
+      rows_product<R>(f, packed + o * packed_size<R>(f), {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far},
+                      {between, pitch}, count, ahead ? packed_size<R>(f) : 0);
+      rows_product<R>(s, packed_second + o * packed_size<R>(s), {between, pitch},
+                      {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, ahead ? packed_size<R>(s) : 0);
     }
 }
 

@@ -110,7 +110,7 @@ void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRo
   const auto input = [&](std::size_t f) { return f == 0 ? first : as_input(buffer(f)); };
   const R* weights = packed;
   for (std::size_t f = 0; f + 1 < count; ++f) {
-    rows_product<false, R>(call.factors[f], weights, input(f), buffer(f + 1), batch, 0, 1);
+    rows_product<R>(call.factors[f], weights, input(f), buffer(f + 1), batch);
     weights += packed_size<R>(call.factors[f]);
   }
   VectorRows<R> next = buffer(count), other = buffer(count + 1);
