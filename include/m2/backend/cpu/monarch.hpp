@@ -157,7 +157,7 @@ void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights
     } else {
       LinesAhead<R> results;
       if constexpr (Scalar<T>) {
-        if (f == 0 && count > 1 && write_in_place && !streamed && vectors_are_remote(call))
+        if (f == 0 && count > 1 && write_in_place && !streamed && narrow_machine() && vectors_are_remote(call))
           results = {y.data, y.feature_stride, batch, call.out_features, Soon::written};
       }
       apply_factor<S>(call.factors[f], weights[f], from, to, width, results);
