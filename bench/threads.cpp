@@ -37,6 +37,7 @@ void threads_case(Findings& found, const Effort& effort, Index n, Index batch, L
 
 void register_thread_cases(const Effort& effort) {
 #ifdef _OPENMP
+  WholeCore::get().allow_all_cores();  // a measurement before this one may have kept to one
   if (omp_get_num_procs() < 2) return;
   struct Size {
     Index n, batch;
