@@ -10,6 +10,18 @@ namespace m2::test {
 enum class Layout { features, batch, strided, gaps };
 inline constexpr Layout every_layout[] = {Layout::features, Layout::batch, Layout::strided, Layout::gaps};
 
+/// All of a (batch, features) array as so many vectors: features contiguous, or the batch.
+inline View<float, 2, Cpu> contiguous_vectors(Tensor<float, 2, Cpu>& memory, bool features) {
+  const Index batch = memory.extent(0), n = memory.extent(1);
+  return {memory.data(), {batch, n}, features ? Extents<2>{n, 1} : Extents<2>{1, batch}};
+}
+
+/// So many whole numbers around 0, over and over: their sums are exact.
+template <int Rank>
+void fill_whole(Tensor<float, Rank, Cpu>& memory, Index numbers) {
+  for (Index i = 0; i < memory.size(); ++i) memory.data()[i] = static_cast<float>(i % numbers - numbers / 2);
+}
+
 template <class T, class B>
 class Vectors {
  public:

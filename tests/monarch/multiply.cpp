@@ -78,13 +78,11 @@ TEST_CASE("Monarch multiply: results that bypass the caches are the same", "[mon
   const Index n = shape.in_features(), batch = (Index{9} << 20) / (n * static_cast<Index>(sizeof(float)));  // 9 MiB
   Tensor<float, 1, Cpu> weights(be, {shape.parameter_count()});
   Tensor<float, 2, Cpu> x(be, {batch, n}), y(be, {batch, n}), parts(be, {batch, n});
-  for (Index i = 0; i < weights.size(); ++i) weights.data()[i] = static_cast<float>(i % 7 - 3);
-  for (Index i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(i % 11 - 5);
+  fill_whole(weights, 7);
+  fill_whole(x, 11);
   const auto m = monarch_view(shape, weights.cview());
   for (const bool features : {true, false}) {  // the contiguous dimension
-    const auto vectors = [&](Tensor<float, 2, Cpu>& memory) {
-      return View<float, 2, Cpu>(memory.data(), {batch, n}, features ? Extents<2>{n, 1} : Extents<2>{1, batch});
-    };
+    const auto vectors = [=](Tensor<float, 2, Cpu>& memory) { return contiguous_vectors(memory, features); };
     monarch_multiply(be, m, Input<float, 2, Cpu>(vectors(x)), vectors(y));
     for (const Index begin : {Index{0}, batch / 2})  // halves do not bypass them
       monarch_multiply(be, m, Input<float, 2, Cpu>(vectors(x).slice(0, begin, batch / 2)),

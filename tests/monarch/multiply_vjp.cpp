@@ -59,14 +59,12 @@ void check_far(const MonarchShape<Order>& shape, Index batch, Index few) {
   Tensor<float, 1, Cpu> weights(be, {shape.parameter_count()}), dweights(be, weights.extents()),
       sum(be, weights.extents());
   Tensor<float, 2, Cpu> x(be, {batch, n}), dy(be, {batch, n}), dx(be, {batch, n}), parts(be, {batch, n});
-  for (Index i = 0; i < weights.size(); ++i) weights.data()[i] = static_cast<float>(i % 3 - 1);
-  for (Index i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(i % 5 - 2);
-  for (Index i = 0; i < dy.size(); ++i) dy.data()[i] = static_cast<float>(i % 7 - 3);
+  fill_whole(weights, 3);
+  fill_whole(x, 5);
+  fill_whole(dy, 7);
   const auto m = monarch_view(shape, weights.cview());
   for (const bool features : {true, false}) {  // the contiguous dimension
-    const auto vectors = [&](Tensor<float, 2, Cpu>& memory) {
-      return View<float, 2, Cpu>(memory.data(), {batch, n}, features ? Extents<2>{n, 1} : Extents<2>{1, batch});
-    };
+    const auto vectors = [=](Tensor<float, 2, Cpu>& memory) { return contiguous_vectors(memory, features); };
     fill(be, 0, dweights.view());
     fill(be, 0, sum.view());
     monarch_multiply_vjp(be, m, Input<float, 2, Cpu>(vectors(x)), Input<float, 2, Cpu>(vectors(dy)), vectors(dx),

@@ -174,7 +174,7 @@ void spread_block_product(const BlockWeights<T>& w, BlockVectors<const T> x, Blo
 /// which takes a longer piece of memory at a time, or are far and of short sums.
 template <class T>
 bool narrow_tiles(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y) {
-  if (register_bytes < 64 || planes_of<T> == 2 || y.streamed || tile_sums() != 12) return false;
+  if (!narrow_machine() || planes_of<T> == 2 || y.streamed) return false;
   constexpr Index size = sizeof(T);
   const Index weights = w.rows * w.columns;
   return weights >= 256 && weights * size <= Index{1} << 14 && (w.columns > 16 || !y.far) &&

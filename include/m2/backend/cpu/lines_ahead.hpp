@@ -7,6 +7,9 @@ namespace m2::detail {
 /// Whether lines of memory will be read, and belong into the second-level cache, or written.
 enum class Soon { read, written };
 
+/// What is needed soon is asked for in so many lines before each tile of weight gradients.
+inline constexpr Index lines_beside_gradient = 20;
+
 /// Rows of numbers that are needed after the products at hand: some of their lines are asked for before each register
 /// tile, so that all are on their way by the end of a factor. All at once they would stop the products until memory has
 /// answered.

@@ -159,8 +159,8 @@ class CpuLongConvolution : private ConvolutionTiles<T, B> {
     parallel_parts(parts, static_cast<int>(parts), [&](Index part) {
       const Slot s = slot(part);
       Index prepared = -1;
-      const Index end = units * (part + 1) / parts;
-      for (Index unit = units * part / parts; unit < end; ++unit) {
+      const Index end = part_begin(units, part + 1, parts);
+      for (Index unit = part_begin(units, part, parts); unit < end; ++unit) {
         const Index group = group_of(unit, batch), pair = unit - first_unit(group, batch);
         if (group != prepared) prepare(engine, kernel, group, s, rows_ahead({u}, group, pair));
         prepared = group;
@@ -178,7 +178,7 @@ class CpuLongConvolution : private ConvolutionTiles<T, B> {
                     View<T, 3, B> du, const Gradient& gradient) {
     const Index batch = u.extent(0), units = first_unit(groups(), batch);
     const Index parts = threads_for(units);
-    const auto begin_of = [=](Index part) { return units * part / parts; };
+    const auto begin_of = [=](Index part) { return part_begin(units, part, parts); };
     const auto first = [=, this](Index group) { return first_unit(group, batch); };
     // Which of a thread's sums a group uses: a run of units has at most two divided groups, its first and its last.
     const auto sum_of = [=](Index group, Index part) {

@@ -79,7 +79,8 @@ template <class F>
 void cpu_for_each(Index n, const F& f) {
   const int threads = n >= parallel_threshold ? available_threads() : 1;
   const Index parts = threads;
-  parallel_parts(parts, threads, [&](Index part) { cpu_range(f, n * part / parts, n * (part + 1) / parts); });
+  parallel_parts(parts, threads,
+                 [&](Index part) { cpu_range(f, part_begin(n, part, parts), part_begin(n, part + 1, parts)); });
 }
 
 /// depth: how many times the body loops over the row, which counts when threads are worth their price.

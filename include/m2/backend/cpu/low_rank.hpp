@@ -128,7 +128,8 @@ void for_each_low_rank(const Cpu&, W, Index count, Body&& body) {
   const Index parts = std::min<Index>(threads, count);
   detail::parallel_parts(parts, threads, [&](Index part) {
     detail::LowRank<W> low_rank;
-    for (Index i = count * part / parts; i < count * (part + 1) / parts; ++i) body(i, low_rank);
+    for (Index i = detail::part_begin(count, part, parts); i < detail::part_begin(count, part + 1, parts); ++i)
+      body(i, low_rank);
   });
 }
 

@@ -33,7 +33,7 @@ void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x,
   const BlockVectors<const R> from = block_of(x, 0, 0, f.in, f.inner);
   const BlockVectors<R> to = block_of(y, 0, 0, f.out, f.inner);
   parallel_parts(threads, threads, [&](Index part) {
-    const Index begin = f.blocks() * part / threads, end = f.blocks() * (part + 1) / threads;
+    const Index begin = part_begin(f.blocks(), part, threads), end = part_begin(f.blocks(), part + 1, threads);
     Index o = begin / f.inner, i = begin % f.inner;
     for (Index block = begin; block < end; ++block) {
       const BlockWeights<T> matrix{weights + block * f.in * f.out, f.out, f.in, f.in, 1};
@@ -113,7 +113,7 @@ void apply_nested_factors(std::span<const FactorShape, 2> factors, const T* cons
     VectorTile<R> between = tile_in<T>(static_cast<R*>(nullptr), width);
     between.data = thread_scratch<GroupTileScratch, R>(second.in_size() * (between.stride + Lanes<T>::count));
     between = with_gaps<T>(between, first, second);
-    for (Index o = groups * part / threads; o < groups * (part + 1) / threads; ++o) {
+    for (Index o = part_begin(groups, part, threads); o < part_begin(groups, part + 1, threads); ++o) {
       apply_factor<T>(first, weights[0] + o * first.weight_count(), x.from_feature(o * first.in_size()), between,
                       width);
       apply_factor<T, R>(second, weights[1] + o * second.weight_count(), between, y.from_feature(o * second.out_size()),
@@ -195,7 +195,8 @@ void multiply_few(const MonarchCall<T>& call, Vectors<const T> x, Vectors<T> y) 
     const int threads = call.batch * f.weight_count() > parallel_products ? available_threads() : 1;
     parallel_parts(threads, threads, [&](Index part) {
       T* gathered = thread_scratch<DigitScratch, T>(f.in);
-      for (Index block = f.blocks() * part / threads; block < f.blocks() * (part + 1) / threads; ++block) {
+      for (Index block = part_begin(f.blocks(), part, threads); block < part_begin(f.blocks(), part + 1, threads);
+           ++block) {
         const Index o = block / f.inner, i = block % f.inner;
         for (Index b = 0; b < call.batch; ++b) {
           const T* digits = from.at(b).data + (o * f.in * f.inner + i) * from.feature_stride;

@@ -61,7 +61,7 @@ void for_packed_groups(const FactorShape& f, F&& body) {
   const Index groups = f.inner == 1 ? f.blocks() : f.blocks() / Lanes<R>::count;
   const int threads = f.weight_count() > parallel_products ? available_threads() : 1;
   parallel_parts(threads, threads, [&](Index part) {
-    for (Index g = groups * part / threads; g < groups * (part + 1) / threads; ++g) body(g);
+    for (Index g = part_begin(groups, part, threads); g < part_begin(groups, part + 1, threads); ++g) body(g);
   });
 }
 

@@ -143,6 +143,9 @@ inline Index tile_sums() {
 #endif
 }
 
+/// True where tiles have 12 sums though registers would hold more: what follows from it was measured there.
+inline bool narrow_machine() { return register_bytes == 64 && tile_sums() == 12; }
+
 /// The most rows of a tile that are no more than `rows`. Tiles have 1, 2, 3, 4, 6, 8 or 12 rows, which make any number
 /// out of hardly more tiles than every size would, with half as many to compile.
 constexpr Index tile_rows_within(Index rows) {

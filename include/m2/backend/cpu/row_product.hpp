@@ -44,9 +44,6 @@ inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = 
 inline Index most_lane_rows() { return std::min(tile_sums() / 4, lane_rows); }
 inline Index most_lane_columns() { return std::min(tile_sums() / 3, lane_columns); }
 
-/// True where tiles have 12 sums though registers would hold more: what follows from it was measured there.
-inline bool narrow_machine() { return register_bytes == 64 && tile_sums() == 12; }
-
 /// The tile of so many rows and columns whose operands are registers.
 template <class R>
 RegisterTile<R> lanes_tile(Index rows, Index columns) {
@@ -194,14 +191,14 @@ void rows_product(const FactorShape& f, const R* weights, const VectorRows<const
   }
   const Index in = Transposed ? f.out : f.in, out = Transposed ? f.in : f.out;
   if (f.inner == 1) {
-    const Index begin = f.outer * part / parts, end = f.outer * (part + 1) / parts;
+    const Index begin = part_begin(f.outer, part, parts), end = part_begin(f.outer, part + 1, parts);
     return numbers_product<R>({weights + begin * in * out, in, out, out, 1}, {x.data + begin * in, x.pitch},
                               {y.data + begin * out, y.pitch, y.far, y.streamed}, batch, end - begin, soon, ahead);
   }
   const Index pitch = packed_pitch<R>(f), term = Transposed ? pitch : lanes, output = Transposed ? lanes : pitch;
   const Index groups = f.blocks() / lanes;
-  lanes_product<R>({weights, in, out, term, output}, packed_group<R>(f), f.inner, x, y, batch, groups * part / parts,
-                   groups * (part + 1) / parts, soon, ahead);
+  lanes_product<R>({weights, in, out, term, output}, packed_group<R>(f), f.inner, x, y, batch,
+                   part_begin(groups, part, parts), part_begin(groups, part + 1, parts), soon, ahead);
 }
 
 /// All of y = W x where nothing else is needed soon.
@@ -241,7 +238,7 @@ void rows_product_of_two(const FactorShape& first, const FactorShape& second, co
   const R* const packed_second = packed + packed_size<R>(first);
   const Index pitch = row_pitch<R>(s.in_size());
   R* const between = thread_scratch<GroupScratch, R>(vectors * pitch);
-  for (Index o = second.outer * part / parts; o < second.outer * (part + 1) / parts; ++o)
+  for (Index o = part_begin(second.outer, part, parts); o < part_begin(second.outer, part + 1, parts); ++o)
     for (Index b = 0; b < batch; b += vectors) {
       const Index count = std::min(vectors, batch - b);
       const bool ahead = far && b + count == batch;

@@ -34,9 +34,6 @@ struct RowSums {
   bool begun, far;
 };
 
-/// What is needed soon is asked for in so many lines before each tile of weight gradients.
-inline constexpr Index lines_beside_gradient = 20;
-
 /// dW += g x^T for one block of a factor with inner = 1, or one group of blocks, the sum over the vectors of a tile.
 template <class R>
 void rows_gradient(const FactorShape& f, Index group, VectorRows<const R> x, VectorRows<const R> g,
@@ -190,7 +187,7 @@ void multiply_vjp_rows(const MonarchCall<R>& call, VectorRows<const R> x, Vector
         std::fill_n(own[f].data, packed_size<R>(shape), R{0});
       }
     }
-    const Index begin = call.batch * part / parts, end = call.batch * (part + 1) / parts;
+    const Index begin = part_begin(call.batch, part, parts), end = part_begin(call.batch, part + 1, parts);
     const Index tiles = (end - begin + largest - 1) / largest;
     for (Index t = 0; t < tiles; ++t) {
       const Index from = begin + (end - begin) * t / tiles, to = begin + (end - begin) * (t + 1) / tiles;

@@ -40,7 +40,7 @@ void run_team(Index steps, Index parts, int threads, Body&& body) {
     {
       const Index thread = omp_get_thread_num(), team = omp_get_num_threads();  // may be fewer than asked for
       for (Index step = 0; step < steps; ++step) {
-        for (Index part = parts * thread / team; part < parts * (thread + 1) / team; ++part) {
+        for (Index part = part_begin(parts, thread, team); part < part_begin(parts, thread + 1, team); ++part) {
           try {
             body(step, part);
           } catch (...) {
