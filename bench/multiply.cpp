@@ -1,3 +1,4 @@
+#include <complex>
 #include <memory>
 #include <vector>
 
@@ -130,8 +131,9 @@ void square_case(Findings& found, const Effort& effort, Index n, Index batch, La
 /// A product of any shape and type against its own FMA peak.
 template <int Order, class T>
 double share_of_peak(Findings& found, const Effort& effort, const char* measure, Product<Order, T>& p) {
-  const Rounds rounds(effort, {p.contestant(), fma_peak<T>()});
-  const double per_call = FmaLoop<T>::flops;
+  using R = RealOf<T>;
+  const Rounds rounds(effort, {p.contestant(), fma_peak<R>()});
+  const double per_call = FmaLoop<R>::flops;
   const double share = rounds.times_faster(ours, peak) * p.flops() / per_call;
   const double rate = per_call / rounds.seconds(peak);
   found.note("GFLOP/s", p.flops() / rounds.seconds(ours) * 1e-9);
@@ -239,6 +241,12 @@ void register_multiply_cases(const Effort& effort) {
       register_case("double/" + at(n, 256, layout), [=](Findings& found) {
         Product<2, double> p(balanced_shape<2>(n), 256, layout);
         share_of_peak(found, effort, "double", p);
+      });
+  for (const Index n : {1024, 4096})
+    for (const Layout layout : layouts)
+      register_case("complex/" + at(n, 256, layout), [=](Findings& found) {
+        Product<2, std::complex<float>> p(balanced_shape<2>(n), 256, layout);
+        share_of_peak(found, effort, "complex", p);
       });
   for (const Index tokens : {128, 4096}) {
     const std::string name = "768-3072-768/4-blocks/tokens:" + std::to_string(tokens);

@@ -15,7 +15,7 @@ void fill_random(T* data, Index n) {
   std::uint64_t state = 0x9E3779B97F4A7C15u;
   for (Index i = 0; i < n; ++i) {
     state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-    data[i] = static_cast<T>(static_cast<double>(state >> 11) * 0x1p-52 - 1.0);
+    data[i] = static_cast<T>(static_cast<RealOf<T>>(static_cast<double>(state >> 11) * 0x1p-52 - 1.0));
   }
 }
 
@@ -85,7 +85,8 @@ struct Product {
     return bench::contestant([this] { monarch_multiply(be, m.view(), x.view(), y.view()); });
   }
 
-  double flops() const { return m.shape().multiply_flops(batch); }
+  /// A complex multiply-add is four real ones.
+  double flops() const { return m.shape().multiply_flops(batch) * (ComplexScalar<T> ? 4 : 1); }
   double weight_bytes() const { return static_cast<double>(m.parameter_count()) * sizeof(T); }
   double vector_bytes() const { return static_cast<double>(x.size() + y.size()) * sizeof(T); }
 

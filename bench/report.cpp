@@ -24,6 +24,7 @@ const std::vector<Measure>& measures() {
       {"order3", "order 3, N = 4096, 32768, B >= 16", at_least, 0.70, worst, "of FMA peak"},
       {"order3_copies", "order 3, Eigen products of blocks and copies", at_least, 5, mean, "x"},
       {"double", "double, N = 1024, 4096, B = 256", at_least, 0.85, worst, "of FMA peak"},
+      {"complex", "complex float, N = 1024, 4096, B = 256", at_least, not_a_number, mean, "of FMA peak"},
       {"rectangular", "768 -> 3072 -> 768, 4 blocks, 128 and 4096 tokens", at_least, 0.85, worst, "of FMA peak"},
       {"vjp", "VJP, N = 1024, 4096, B = 256, 1024", at_least, 0.80, worst, "of FMA peak"},
       {"two_threads", "two threads over one, B N >= 2^18", at_least, 1.85, worst, "x"},

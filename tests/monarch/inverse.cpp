@@ -193,6 +193,7 @@ TEST_CASE("Singular blocks are named, whatever the scale of their rows and colum
   CHECK(zero.log_determinant().log_abs == -std::numeric_limits<double>::infinity());
   zero.factor(0)(2, 0, 0, 1) = std::numeric_limits<double>::quiet_NaN();
   CHECK(zero.lu(be).is_singular());
+  require_error([&] { (void)zero.inverse(); }, {"M is not finite, block (2, 0) of factor 0 has an infinite weight"});
 
   // Rows and columns of very different size are no reason to refuse.
   auto graded = regular_monarch<1, double>(MonarchShape<1>(5), 10);

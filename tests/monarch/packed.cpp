@@ -176,7 +176,7 @@ TEMPLATE_TEST_CASE("A packed Monarch matrix names what does not fit", "[monarch]
                 {"monarch_multiply: M is 512 x 512", "x is (3, 511)", "y is (3, 512)", "are needed"});
   require_error([&] { monarch_multiply(be, packed, x.view(), fewer.view()); }, {"(3, 512)", "y is (2, 512)"});
   require_error([&] { packed.assign(be, turned.view()); },
-                {"PackedMonarch::assign", "512 x 512, the new matrix is 512 x 512 or has other factors"});
+                {"PackedMonarch::assign: it and the new matrix are 512 x 512, but factor 0 has"});
   Tensor<T, 2, B> none(be, {0, 512}), none_out(be, {0, 512});
   monarch_multiply(be, packed, none.view(), none_out.view());  // an empty batch is no error
 }

@@ -2,8 +2,10 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdio>
 #include <cstring>
 #include <initializer_list>
+#include <new>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -17,6 +19,18 @@ namespace m2 {
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+/// What is thrown where memory ends: a std::bad_alloc that says how much was asked for.
+class OutOfMemory : public std::bad_alloc {
+ public:
+  explicit OutOfMemory(std::size_t bytes) noexcept {
+    std::snprintf(message_, sizeof(message_), "allocate: there is no memory for %zu bytes", bytes);
+  }
+  const char* what() const noexcept override { return message_; }
+
+ private:
+  char message_[80];
 };
 
 namespace detail {

@@ -77,8 +77,7 @@ template <int Order, class W, Element T, Backend B>
 requires std::same_as<std::remove_const_t<W>, T>
 void monarch_transpose(B& be, const MonarchView<Order, W, B>& m, const MonarchView<Order, T, B>& result,
                        bool conjugated = false) {
-  M2_REQUIRE(result.shape == transposed(m.shape), "monarch_transpose: M is ", m.shape, ", the result is ", result.shape,
-             " or has other factors");
+  detail::require_same_shape("monarch_transpose", "M^T", transposed(m.shape), "the result", result.shape);
   for (int f = 0; f < Order; ++f) {
     const FactorShape& s = m.shape.factor(f);
     const Index in = s.in, out = s.out;
@@ -102,8 +101,7 @@ template <int Order, class W, Element To, Backend B>
 void monarch_cast(B& be, const MonarchView<Order, W, B>& m, const MonarchView<Order, To, B>& result,
                   bool conjugated = false) {
   using From = std::remove_const_t<W>;
-  M2_REQUIRE(result.shape == m.shape, "monarch_cast: M is ", m.shape, ", the result is ", result.shape,
-             " or has other factors");
+  detail::require_same_shape("monarch_cast", "M", m.shape, "the result", result.shape);
   for (std::size_t f = 0; f < m.factors.size(); ++f) {
     const From* from = m.factors[f];
     To* to = result.factors[f];

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -89,6 +90,9 @@ class MonarchLu {
       factor.order = Tensor<std::int32_t, 2, B>(be, {s.blocks(), s.in});
       detail::convert(be, m.factors[static_cast<std::size_t>(f)], factor.lu.data(), s.weight_count());
       factor.singular_block = be.lu_blocks(factor.lu.view(), factor.order.view());
+      if (factor.singular_block >= 0)
+        factor.finite =
+            is_finite(be, m.factors[static_cast<std::size_t>(f)] + factor.singular_block * s.out * s.in, s.out * s.in);
     }
   }
 
@@ -120,8 +124,8 @@ class MonarchLu {
                  const MonarchView<Order, T, B>& dm) const {
     check_vectors("monarch_solve_vjp", y, dx);
     check_vectors("monarch_solve_vjp", dy, dx);
-    M2_REQUIRE(m.shape == shape_ && dm.shape == shape_, "monarch_solve_vjp: M is ", m.shape, ", its gradient is ",
-               dm.shape, " or has other factors than the decomposed matrix, ", shape_);
+    detail::require_same_shape("monarch_solve_vjp", "the decomposed matrix", shape_, "M", m.shape);
+    detail::require_same_shape("monarch_solve_vjp", "M", m.shape, "its gradient", dm.shape);
     const Index batch = y.extent(0), size = shape_.in_features() * batch;
     Tensor<Sum, 1, B> gradient(be, {size}), input(be, {size}), other(be, {size});
     detail::copy_cast<Sum, T, B>(be, dy.transpose(0, 1), vectors_at(gradient, batch));
@@ -149,8 +153,7 @@ class MonarchLu {
   /// Errors   m2::Error naming factor and block if M is singular; if the result has another shape
   /// Cost     2 sum_f(weights of f times its digit) flops
   void inverse(B& be, const MonarchView<Order, T, B>& result) const {
-    M2_REQUIRE(result.shape == transposed(shape_), "monarch_inverse: M is ", shape_, ", the result is ", result.shape,
-               " or has other factors");
+    detail::require_same_shape("monarch_inverse", "M^-1", transposed(shape_), "the result", result.shape);
     require_regular("monarch_inverse");
     for (int f = 0; f < Order; ++f) {
       const FactorShape& s = shape_.factor(f);
@@ -195,7 +198,16 @@ class MonarchLu {
     Tensor<Sum, 3, B> lu;              // (blocks, n, n)
     Tensor<std::int32_t, 2, B> order;  // (blocks, n)
     Index singular_block = -1;
+    bool finite = true;  // the weights of that block
   };
+
+  static bool is_finite(B& be, const T* weights, Index count) {
+    std::vector<T> host(static_cast<std::size_t>(count));
+    be.download(weights, host.data(), count);
+    be.synchronize();
+    return std::all_of(host.begin(), host.end(),
+                       [](const T& w) { return std::isfinite(std::abs(element_cast<WideOf<T>>(w))); });
+  }
 
   static const MonarchShape<Order>& checked(const char* op, const MonarchShape<Order>& shape) {
     detail::check_square_factors(op, shape);
@@ -218,8 +230,9 @@ class MonarchLu {
   void require_regular(const char* op) const {
     for (std::size_t f = 0; f < factors_.size(); ++f) {
       const Index b = factors_[f].singular_block, inner = shape_.factors()[f].inner;
-      M2_REQUIRE(b < 0, op, ": M is singular, block (", b / inner, ", ", b % inner, ") of factor ", f,
-                 " has no inverse");
+      M2_REQUIRE(b < 0, op, factors_[f].finite ? ": M is singular, block (" : ": M is not finite, block (", b / inner,
+                 ", ", b % inner, ") of factor ", f,
+                 factors_[f].finite ? " has no inverse" : " has an infinite weight or a NaN");
     }
   }
 

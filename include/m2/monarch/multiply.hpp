@@ -194,8 +194,7 @@ void monarch_multiply_vjp(B& be, const MonarchView<Order, W, B>& m, Input<T, 2, 
   const MonarchView<Order, const T, B> read = m;
   detail::check_multiply<Order, T, B>("monarch_multiply_vjp", m.shape, x, dy);
   M2_REQUIRE(dx.extents() == x.extents(), "monarch_multiply_vjp: x is ", x.extents(), ", dx is ", dx.extents());
-  M2_REQUIRE(dm.shape == m.shape, "monarch_multiply_vjp: M is ", m.shape, ", its gradient is ", dm.shape,
-             " or has other factors");
+  detail::require_same_shape("monarch_multiply_vjp", "M", m.shape, "its gradient", dm.shape);
   const Index batch = x.extent(0);
   if constexpr (detail::HasMonarchKernel<B, T>) {
     be.monarch_multiply_vjp(detail::monarch_call<T>(m.shape, read.factors, batch), x, dy, dx,

@@ -26,7 +26,7 @@ concept PacksMonarch = HasMonarchKernel<B, T> && requires(B& be, const MonarchCa
 /// changes parameters by pointers that views handed out, which a copy hidden inside Monarch could not notice, and would
 /// multiply by old weights. So the copy is an object of its own, and assign() says when new weights count.
 ///
-/// Errors   std::bad_alloc if there is no memory
+/// Errors   m2::OutOfMemory if there is not enough
 /// Cost     one pass over the weights; memory of two matrices, of one where nothing is packed (on Cpu complex and
 ///          16-bit elements, and factors whose blocks do not fill whole SIMD registers)
 template <int Order, Element T, Backend B>
@@ -47,8 +47,7 @@ class PackedMonarch : public LinearMap<PackedMonarch<Order, T, B>> {
   /// Errors   m2::Error if m has another shape
   /// Cost     two passes over the weights, no allocation
   void assign(B& be, const MonarchView<Order, const T, B>& m) {
-    M2_REQUIRE(m.shape == shape_, "PackedMonarch::assign: it is ", shape_, ", the new matrix is ", m.shape,
-               " or has other factors");
+    detail::require_same_shape("PackedMonarch::assign", "it", shape_, "the new matrix", m.shape);
     monarch_cast(be, m, monarch_view(shape_, weights_.view()));
     if constexpr (detail::PacksMonarch<B, T>) {
       if (packed_.size() > 0) be.pack_monarch(detail::monarch_call<T>(shape_, m.factors, 0), packed_.data());

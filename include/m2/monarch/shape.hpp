@@ -26,6 +26,10 @@ inline Index ceil_divide(Index a, Index b) {
 
 }  // namespace detail
 
+inline std::ostream& operator<<(std::ostream& out, const FactorShape& f) {
+  return out << f.outer << " x " << f.inner << " blocks of " << f.out << " x " << f.in;
+}
+
 /// The shape of an order-p Monarch matrix: its factors in the order in which they meet the input.
 ///
 /// A vector of size N = r0 r1 .. r_{p-1} is read as digits (j0, j1, .., j_{p-1}), the last one contiguous. The first
@@ -145,4 +149,21 @@ class MonarchShape {
   Index in_features_ = 0, out_features_ = 0, parameter_count_ = 0;
 };
 
+namespace detail {
+
+/// Throws m2::Error unless two shapes are the same. Matrices of one size can have many factors: then it names the first
+/// that differs. `a` and `b` say whose they are.
+template <int Order>
+void require_same_shape(const char* op, const char* a, const MonarchShape<Order>& first, const char* b,
+                        const MonarchShape<Order>& second) {
+  if (first == second) return;
+  M2_REQUIRE(first.in_features() == second.in_features() && first.out_features() == second.out_features(), op, ": ", a,
+             " is ", first, ", ", b, " is ", second);
+  int f = 0;
+  while (first.factor(f) == second.factor(f)) ++f;
+  throw_error({op, ": ", a, " and ", b, " are ", first, ", but factor ", f, " has ", first.factor(f), " in the one, ",
+               second.factor(f), " in the other"});
+}
+
+}  // namespace detail
 }  // namespace m2

@@ -94,8 +94,8 @@ void check_triangles(const char* op, const TriangularShape<Order>& shape, Factor
                      const MonarchView<Order, T, B>& m) {
   M2_REQUIRE(coefficients == shape.coefficient_count(), op, ": ", coefficients, " coefficients, ",
              shape.coefficient_count(), " are needed");
-  M2_REQUIRE(m.shape == shape.monarch(order, m.shape.in_features(), m.shape.out_features()), op, ": M is ", m.shape,
-             " or has other factors than the triangles");
+  require_same_shape(op, "the matrix of these triangles",
+                     shape.monarch(order, m.shape.in_features(), m.shape.out_features()), "M", m.shape);
 }
 
 }  // namespace detail

@@ -23,7 +23,7 @@ struct FreeAligned {
 /// register). Large arrays ask the system for large pages: kernels walk through them with long strides, and a step to a
 /// page that the CPU has no translation for costs more than the cache line that is read there.
 ///
-/// Errors   m2::Error if n < 0 or the elements are more than 2^62 bytes; std::bad_alloc if there is no memory
+/// Errors   m2::Error if n < 0 or the elements are more than 2^62 bytes; m2::OutOfMemory if there is not enough
 class CpuMemory {
  public:
   CpuMemory() = default;
@@ -31,7 +31,8 @@ class CpuMemory {
     const std::size_t bytes = checked_bytes("allocate", n, element);
     if (bytes == 0) return;
     const std::align_val_t alignment{bytes >= 2 * large_page ? large_page : 64};
-    data_ = {::operator new(bytes, alignment), FreeAligned{alignment}};
+    data_ = {::operator new(bytes, alignment, std::nothrow), FreeAligned{alignment}};
+    if (data_ == nullptr) throw OutOfMemory(bytes);
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (bytes >= 2 * large_page) (void)madvise(data_.get(), bytes / large_page * large_page, MADV_HUGEPAGE);  // a wish
 #endif
