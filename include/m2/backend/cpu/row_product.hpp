@@ -80,7 +80,6 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
   R* const gathered = gathers ? thread_scratch<GatheredDigits, R>(most * pitch) : nullptr;
   TileOperand<R> left{x.data, gathers ? lanes : inner, gathers ? pitch : x.pitch}, right{w.data, w.term, w.output};
   TileResult<R> sums{y.data, y.pitch, inner};
-  const bool wide = !narrow_machine();  // the weights that come next are then fetched with the first vectors
   Index o = begin / (inner / lanes), i = begin % (inner / lanes) * lanes;
   for (Index g = begin; g < end; ++g) {
     const R* const from = x.data + o * w.terms * inner + i;
@@ -99,7 +98,6 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
           sums.streamed = y.streamed && w.terms <= lane_terms;
           sums.add = k > 0;
           for_row_tiles(count, most_lane_rows(), [&](Index rows, Index b) {
-            if (wide) right.ahead = b == 0 ? columns * w.output : 0;
             before_tile(columns, e, terms, rows, b);
             left.data = digits + b * left.row + k * left.step;
             sums.data = results + b * y.pitch + e * inner;
