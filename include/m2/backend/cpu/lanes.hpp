@@ -200,12 +200,13 @@ M2_INLINE void finish_streams() {
 /// which twice as much is read.
 inline constexpr Index streamed_product = Index{1} << 23, streamed_gradient = Index{1} << 22;
 
-/// True if so many results should bypass the caches: they will not stay there, and are written in whole registers,
-/// which have to be whole cache lines: pieces of a line that come one by one go to memory one by one.
+/// True if so many results should bypass the caches: they will not stay there, and are written so many registers side
+/// by side that these are whole cache lines: pieces of a line that come one by one go to memory one by one.
 template <class T>
-bool streams(const T* data, Index stride, Index count, Index least = streamed_product) {
-  return register_bytes == 64 && count * static_cast<Index>(sizeof(T)) >= least &&
-         reinterpret_cast<std::uintptr_t>(data) % register_bytes == 0 && stride % Lanes<T>::count == 0;
+bool streams(const T* data, Index stride, Index count, Index registers = 1, Index least = streamed_product) {
+  constexpr Index line = 64, size = sizeof(T);
+  return registers * register_bytes >= line && count * size >= least &&
+         reinterpret_cast<std::uintptr_t>(data) % line == 0 && stride * size % line == 0;
 }
 
 /// Asks for the cache line of an address that will be read, or written, soon; any address will do. Inlined always: g++

@@ -55,14 +55,14 @@ Index padded_batch(Index batch) {
 }
 
 /// Vectors to a tile: one buffer of the widest vector in half of the second-level cache, but at least four
-/// registers, since a tile reads all weights. Tiles are equal, in whole pairs of registers, and every thread has as
-/// many. Tiles that spread the weights over registers first are twice as large.
+/// cache lines of each feature, since a tile reads all weights. Tiles are equal, in whole pairs of registers, and every
+/// thread has as many. Tiles that spread the weights over registers first are twice as large.
 template <class T>
 Index tile_size(Index widest, Index batch, int threads) {
   constexpr Index pair = 2 * Lanes<T>::count, twice = spreads_numbers<T> ? 2 : 1,
-                  bytes = static_cast<Index>(sizeof(RealOf<T>)) * planes_of<T>;
+                  size = static_cast<Index>(sizeof(RealOf<T>)), bytes = size * planes_of<T>;
   const Index fitting = twice * second_level_cache / 2 / (widest * bytes) / pair * pair;
-  const Index largest = std::clamp<Index>(fitting, 2 * pair, twice * 16 * pair);
+  const Index largest = std::clamp<Index>(fitting, 4 * 64 / size, twice * 16 * pair);
   Index tiles = (batch + largest - 1) / largest;
   if (batch >= threads * pair) tiles = (tiles + threads - 1) / threads * threads;
   const Index share = (batch + tiles - 1) / tiles;
@@ -257,7 +257,7 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, const Vectors<const T>& x,
   const Index tile = tile_size<S>(call.widest, call.batch, threads), tiles = (call.batch + tile - 1) / tile;
   const bool far = vectors_are_far(call);
   bool streamed = false;
-  if constexpr (Scalar<T>) streamed = streams(y.data, y.feature_stride, call.out_features * call.batch);
+  if constexpr (Scalar<T>) streamed = streams(y.data, y.feature_stride, call.out_features * call.batch, tile_columns);
   with_sum_weights(call, [&](std::span<const S* const> weights) {
     parallel_parts(tiles, tiles >= threads ? threads : 1, [&](Index t) {
       const Index begin = t * tile;

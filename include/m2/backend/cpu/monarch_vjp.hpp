@@ -254,7 +254,7 @@ void cpu_monarch_multiply_vjp(const MonarchCall<T>& call, Vectors<const T> x, Ve
   const bool far = vectors_are_far(call);
   bool streamed = false;
   if constexpr (Scalar<T>)
-    streamed = streams(dx.data, dx.feature_stride, call.in_features * call.batch, streamed_gradient);
+    streamed = streams(dx.data, dx.feature_stride, call.in_features * call.batch, tile_columns, streamed_gradient);
   const PartialGradients<T> sums(call.factors, dweights, threads);
   with_sum_weights(call, [&](std::span<const S* const> weights) {
     parallel_parts(threads, threads, [&](Index part) {

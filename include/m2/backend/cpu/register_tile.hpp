@@ -113,7 +113,7 @@ M2_REGISTER_LOOP void register_tile(Index terms, const TileOperand<T>& left, con
   }
   R* at = to;
   hide_origin(at);
-  if constexpr ((Kind == Left::lanes || V >= 4 || (V == 1 && register_bytes == 64)) && planes == 1) {
+  if constexpr (planes == 1 && (Kind == Left::lanes || V >= 4 || V * register_bytes == 64)) {
     if (result.streamed) {
       M2_UNROLL
       for (Index j = 0; j < J; ++j, at += to_row) M2_UNROLL

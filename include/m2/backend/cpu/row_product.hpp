@@ -62,9 +62,26 @@ M2_INLINE void prefetch_share(const R* data, Index step, Index count, Index b, I
   for (Index k = begin; k < end; ++k) prefetch_far(data + k * step);
 }
 
-/// Vectors whose digits are copied side by side at a time, for all outputs of a group of blocks: with the weights at
-/// work they fill the first-level cache, where digits that lie a multiple of 4 KiB apart would share one set.
-inline constexpr Index gathered_vectors = 9;
+/// Vectors that meet all outputs of a group of blocks at a time, where they do not all at once: with the weights at
+/// work, their digits fill the first-level cache.
+inline constexpr Index near_vectors = 9;
+
+/// True if so few vectors at a time are better than all: where registers are less than a cache line, each line of
+/// vectors is read again by another group.
+template <class R>
+bool takes_few_vectors(const PackedBlock<R>& w) {
+  return register_bytes < 64 && w.terms > 16;
+}
+
+/// True if the digits of these vectors are copied side by side first, because they lie so far apart that they would
+/// share few cache sets. Where tiles have 24 sums the copies cost what they gain.
+template <class R>
+bool gathers_digits(const PackedBlock<R>& w, Index inner) {
+  const Index distance = inner * static_cast<Index>(sizeof(R));
+  const bool far_apart = takes_few_vectors(w) ? distance >= 256 : narrow_machine() && distance % 4096 == 0;
+  return far_apart && w.terms > 8 && w.terms <= lane_terms && w.outputs >= w.terms;
+}
+
 struct GatheredDigits;
 
 /// y = W x for groups `begin` to `end` of blocks along the lanes, `inner` blocks side by side: `w` is the first group
@@ -74,9 +91,8 @@ template <class R>
 void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const VectorRows<const R>& x,
                    const VectorRows<R>& y, Index batch, Index begin, Index end, LinesAhead<R>& soon, Index ahead) {
   constexpr Index lanes = Lanes<R>::count;
-  const bool gathers = narrow_machine() && inner * static_cast<Index>(sizeof(R)) % 4096 == 0 && w.terms > 8 &&
-                       w.terms <= lane_terms && w.outputs >= w.terms;
-  const Index most = gathers ? gathered_vectors : batch, pitch = (w.terms | 1) * lanes;
+  const bool gathers = gathers_digits(w, inner);
+  const Index most = gathers || takes_few_vectors(w) ? near_vectors : batch, pitch = (w.terms | 1) * lanes;
   R* const gathered = gathers ? thread_scratch<GatheredDigits, R>(most * pitch) : nullptr;
   TileOperand<R> left{x.data, gathers ? lanes : inner, gathers ? pitch : x.pitch}, right{w.data, w.term, w.output};
   TileResult<R> sums{y.data, y.pitch, inner};
@@ -106,7 +122,7 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
         }
       });
     };
-    if (!gathers && ahead == 0) {
+    if (most == batch && ahead == 0) {
       tiles(from, to, batch, [&](Index columns, Index, Index, Index rows, Index) { soon.ask(rows * columns); });
       continue;
     }
@@ -119,7 +135,7 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
       const R* const next_digits = behind > 0 ? from + (first + count) * x.pitch : from + next;
       const Index next_count = !gathers || !x.far ? 0 : behind > 0 ? behind : next != 0 ? std::min(most, batch) : 0;
       const Index weights_ahead = behind > 0 ? 0 : ahead;
-      tiles(gathers ? gathered : from, to + first * y.pitch, count,
+      tiles(gathers ? gathered : from + first * x.pitch, to + first * y.pitch, count,
             [&](Index columns, Index e, Index terms, Index rows, Index b) {
               for (Index c = 0; weights_ahead != 0 && c < columns; ++c)
                 prefetch_share(right.data + weights_ahead + c * w.output, w.term, terms, b, rows, count);

@@ -169,7 +169,7 @@ void multiply_vjp_rows(const MonarchCall<R>& call, VectorRows<const R> x, Vector
   const Index total = packed_size<R>(call.factors);
   const Index parts = call.batch >= 32 ? std::min<Index>(available_threads(), call.batch) : 1;
   const bool far = call.batch * call.widest * static_cast<Index>(sizeof(R)) > 2 * second_level_cache;
-  const bool streamed = streams(dx.data, dx.pitch, call.batch * call.in_features, streamed_gradient);
+  const bool streamed = streams(dx.data, dx.pitch, call.batch * call.in_features, 1, streamed_gradient);
   const bool far_sums = 2 * total * static_cast<Index>(sizeof(R)) > second_level_cache;
   R* const packed = thread_scratch<RowWeightScratch, R>(total * (parts + 1));
   R* const sums = packed + total;
