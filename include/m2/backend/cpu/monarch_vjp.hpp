@@ -242,7 +242,7 @@ void cpu_monarch_multiply_vjp(const MonarchCall<T>& call, Vectors<const T> x, Ve
                               std::span<T* const> dweights) {
   using S = SumOf<T>;
   if (call.batch == 0) return;
-  if constexpr (Scalar<T>) {
+  if constexpr (Scalar<T> && row_vjp_tiles) {
     const bool rows = x.feature_stride == 1 && dy.feature_stride == 1 && dx.feature_stride == 1;
     if (rows && transposes_packable<T>(call.factors) && row_vjp_pays(call))
       return multiply_vjp_rows<T>(call, {x.data, x.batch_stride}, {dy.data, dy.batch_stride},

@@ -17,12 +17,15 @@ bool packing_pays(const MonarchCall<T>& call) {
 }
 
 /// True if the kernels for contiguous features beat those that transpose. They do not where weights of blocks along the
-/// lanes outgrow the first-level cache, unless the vectors are so few that reading the weights is the limit.
+/// lanes outgrow the first-level cache, nor where they come from far and few registers meet them at a time, unless the
+/// vectors are so few that reading the weights is the limit.
 template <class T>
 bool rows_pay(const MonarchCall<T>& call) {
   if (call.batch < Lanes<T>::count) return true;
-  for (const FactorShape& f : call.factors)
+  for (const FactorShape& f : call.factors) {
     if (f.inner > 1 && std::max(f.in, f.out) > lane_terms) return false;
+    if (register_bytes < 64 && weights_outgrow_cache<T>(f)) return false;
+  }
   return true;
 }
 

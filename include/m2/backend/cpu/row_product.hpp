@@ -35,7 +35,7 @@ Index row_pitch(Index features) {
 
 /// More terms than this are summed in several passes: weights of a tile, that many registers of them for each output,
 /// have to stay in the first-level cache.
-inline constexpr Index lane_terms = 64, number_terms = 256;
+inline constexpr Index lane_terms = register_bytes == 64 ? 64 : 32, number_terms = 256;
 
 /// The largest tile whose left operand is a register: with its V + 1 operands it fills the registers.
 inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = register_bytes == 64 ? 6 : 3;
@@ -224,10 +224,16 @@ void rows_product(const FactorShape& f, const R* weights, const VectorRows<const
 }
 
 /// True if the weights of a factor, which every tile of vectors reads once, come from far behind the second-level
-/// cache: then they are asked for a group ahead.
+/// cache.
+template <class R>
+bool weights_outgrow_cache(const FactorShape& f) {
+  return f.weight_count() * static_cast<Index>(sizeof(R)) > 2 * second_level_cache;
+}
+
+/// True if such weights are asked for a group ahead.
 template <class R>
 bool weights_are_far(const FactorShape& f) {
-  return narrow_machine() && f.weight_count() * static_cast<Index>(sizeof(R)) > 2 * second_level_cache;
+  return narrow_machine() && weights_outgrow_cache<R>(f);
 }
 
 /// True if two factors can be applied group by group of the second one's outer digit: a group of the second reads
