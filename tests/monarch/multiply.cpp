@@ -68,7 +68,8 @@ TEST_CASE("Monarch multiply over several tiles and threads", "[monarch]") {
     check_multiply<Cpu, double>(MonarchShape<3>(4, 6, 5), 300, layout, layout);
     check_multiply<Cpu, float>(MonarchShape<2>(32, 64), 40, layout, layout);  // fewer vectors than a tile each
     check_multiply<Cpu, float>(MonarchShape<1>::block_diagonal(400, 300, 4), 130, layout, layout);
-    check_multiply<Cpu, float>(MonarchShape<2>(64, 64), 2, layout, layout);  // threads share blocks
+    check_multiply<Cpu, float>(MonarchShape<2>(64, 64), 2, layout, layout);   // threads share blocks
+    check_multiply<Cpu, float>(MonarchShape<2>(32, 8), 256, layout, layout);  // digits that share cache sets
   }
 }
 

@@ -7,29 +7,11 @@
 
 #include "m2/backend/cpu/lines_ahead.hpp"
 #include "m2/backend/cpu/register_tile.hpp"
-#include "m2/backend/cpu/scratch.hpp"
+#include "m2/backend/cpu/spread_product.hpp"
 #include "m2/backend/cpu/transpose.hpp"
 
 /// The products of a Monarch factor's blocks with a batch whose vectors lie along the lanes.
 namespace m2::detail {
-
-/// The weights of one block, element (row, column) at data[row * row_stride + column * column_stride].
-template <class T>
-struct BlockWeights {
-  const T* data;
-  Index rows, columns, row_stride, column_stride;
-};
-
-/// The vectors of one block: digit d at data + d * stride, the batch contiguous; complex numbers in planes. `far` and
-/// `streamed` as in VectorTile.
-template <class R>
-struct BlockVectors {
-  R* data;
-  Index stride, plane;
-  bool far = false, streamed = false;
-
-  BlockVectors at(Index offset) const { return {data + offset, stride, plane, far, streamed}; }
-};
 
 /// The largest register tile of V registers side by side: 24 of 32 registers of sums, or 12 of 16. A complex number
 /// takes two registers. Tiles one register wide have 8 rows, enough to hide the latency of a sum, where there are few
@@ -133,39 +115,6 @@ M2_INLINE void block_product_panels(const BlockWeights<T>& w, BlockVectors<const
                                     BlockVectors<RealOf<T>> y, Index batch, Next&& next, Index& b) {
   constexpr Index step = V * Lanes<T>::count;
   for (; b + step <= batch; b += step) block_product_panel<T, V>(w, x.at(b), y.at(b), next.after_panel(b, step, batch));
-}
-
-/// True if tiles of real numbers take weights that are spread over registers, and for how many vectors that pays: it
-/// costs as much as the products with ten of them.
-template <class T>
-inline constexpr bool spreads_numbers = !numbers_are_operands && Scalar<T>;
-template <class T>
-inline constexpr Index least_spread_batch = 16 * Lanes<T>::count;
-
-struct SpreadScratch;
-
-/// y = W x where weights are spread over registers: those of a tile's rows at a time, for all vectors, whole tiles of
-/// them.
-template <class T>
-void spread_block_product(const BlockWeights<T>& w, BlockVectors<const T> x, BlockVectors<T> y, Index batch) {
-  constexpr Index lanes = Lanes<T>::count, largest = tile_rows<T>;
-  T* const spread = thread_scratch<SpreadScratch, T>(w.columns * largest * lanes);
-  for_row_tiles(w.rows, largest, [&](Index rows, Index row) {
-    for (Index j = 0; j < rows; ++j) {
-      const T* from = w.data + (row + j) * w.row_stride;
-      T* to = spread + j * lanes;
-      for (Index k = 0; k < w.columns; ++k, to += rows * lanes) Lanes<T>::all(from[k * w.column_stride]).store(to);
-    }
-    const TileOperand<T> left{spread, 0, 0};
-    TileOperand<T> right{x.data, x.stride, lanes};
-    TileResult<T> sums{y.data, y.stride, lanes, 0, y.far};
-    for (Index b = 0; b < batch; b += tile_columns * lanes) {
-      right.data = x.data + b;
-      sums.data = y.data + row * y.stride + b;
-      register_tiles<T, Left::spread, tile_columns, largest>[static_cast<std::size_t>(rows - 1)](w.columns, left, right,
-                                                                                                 sums);
-    }
-  });
 }
 
 /// True if tiles of one register of vectors are better than wider ones: where sums are stored a few at a time. Not if a

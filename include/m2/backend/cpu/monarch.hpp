@@ -56,13 +56,14 @@ Index padded_batch(Index batch) {
 
 /// Vectors to a tile: one buffer of the widest vector in half of the second-level cache, but at least four
 /// cache lines of each feature, since a tile reads all weights. Tiles are equal, in whole pairs of registers, and every
-/// thread has as many. Tiles that spread the weights over registers first are twice as large.
+/// thread has as many. Tiles that spread the weights over registers first are larger: a buffer of theirs may take the
+/// whole cache, and vectors that are used `in_place` need hardly any.
 template <class T>
-Index tile_size(Index widest, Index batch, int threads) {
+Index tile_size(Index widest, Index batch, int threads, bool in_place = true) {
   constexpr Index pair = 2 * Lanes<T>::count, twice = spreads_numbers<T> ? 2 : 1,
                   size = static_cast<Index>(sizeof(RealOf<T>)), bytes = size * planes_of<T>;
   const Index fitting = twice * second_level_cache / 2 / (widest * bytes) / pair * pair;
-  const Index largest = std::clamp<Index>(fitting, 4 * 64 / size, twice * 16 * pair);
+  const Index largest = std::clamp<Index>(fitting, 4 * 64 / size, (in_place ? twice : 1) * 16 * pair);
   Index tiles = (batch + largest - 1) / largest;
   if (batch >= threads * pair) tiles = (tiles + threads - 1) / threads * threads;
   const Index share = (batch + tiles - 1) / tiles;
@@ -254,7 +255,9 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, const Vectors<const T>& x,
     if (call.batch <= Lanes<T>::count / 4) return multiply_few(call, x, y);
   }
   const int threads = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;
-  const Index tile = tile_size<S>(call.widest, call.batch, threads), tiles = (call.batch + tile - 1) / tile;
+  const bool in_place = x.batch_stride == 1 && y.batch_stride == 1;
+  const Index tile = tile_size<S>(call.widest, call.batch, threads, in_place);
+  const Index tiles = (call.batch + tile - 1) / tile;
   const bool far = vectors_are_far(call);
   bool streamed = false;
   if constexpr (Scalar<T>) streamed = streams(y.data, y.feature_stride, call.out_features * call.batch, tile_columns);

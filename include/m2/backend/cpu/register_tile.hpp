@@ -33,9 +33,8 @@ struct TileResult {
 };
 
 /// What element (k, j) of the left operand is: a number that meets every lane of the right operand's registers, or a
-/// register that meets them lane by lane. A `spread` one is a number in every lane of a register, and such registers
-/// follow one another in the order in which a tile reads them, k by k; strides of theirs mean nothing.
-enum class Left { number, lanes, spread };
+/// register that meets them lane by lane.
+enum class Left { number, lanes };
 
 /// result(j, v) (+)= sum over k of left(k, j) right(k, v), v < V. Numbers of the left operand are prefetched along k.
 /// Where they are one piece of memory, a line goes with every term: all at once, they would stop the products until
@@ -45,13 +44,11 @@ M2_REGISTER_LOOP void register_tile(Index terms, const TileOperand<T>& left, con
                                     const TileResult<RealOf<T>>& result) {
   using R = RealOf<T>;
   constexpr Index planes = planes_of<T>;
-  constexpr bool spread = Kind == Left::spread;
   // One pointer for three rows: the addresses p, p + s, p + 2 s need no instruction of their own.
-  constexpr Index group = spread ? J : 3, groups = (J + group - 1) / group;
+  constexpr Index group = 3, groups = (J + group - 1) / group;
   const R* rows[std::size_t{groups}];
-  const Index row = spread ? Lanes<T>::count : left.row, step = spread ? J * row : left.step;
-  const Index column = right.row, right_step = right.step, ahead = spread ? 0 : right.ahead,
-              left_ahead = spread ? 0 : left.ahead;
+  const Index row = left.row, step = left.step, column = right.row, right_step = right.step, ahead = right.ahead,
+              left_ahead = left.ahead;
   M2_UNROLL
   for (Index g = 0; g < groups; ++g) rows[g] = left.data + group * g * row;
   const R* from = right.data;

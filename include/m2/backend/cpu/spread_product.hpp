@@ -1,0 +1,127 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "m2/backend/cpu/register_tile.hpp"
+#include "m2/backend/cpu/scratch.hpp"
+
+namespace m2::detail {
+
+/// The weights of one block, element (row, column) at data[row * row_stride + column * column_stride].
+template <class T>
+struct BlockWeights {
+  const T* data;
+  Index rows, columns, row_stride, column_stride;
+};
+
+/// The vectors of one block: digit d at data + d * stride, the batch contiguous; complex numbers in planes. `far` and
+/// `streamed` as in VectorTile.
+template <class R>
+struct BlockVectors {
+  R* data;
+  Index stride, plane;
+  bool far = false, streamed = false;
+
+  BlockVectors at(Index offset) const { return {data + offset, stride, plane, far, streamed}; }
+};
+
+/// True if tiles of real numbers take weights that are spread over registers, and for how many vectors that pays: it
+/// takes as long as two products with a register of vectors.
+template <class T>
+inline constexpr bool spreads_numbers = !numbers_are_operands && Scalar<T>;
+template <class T>
+inline constexpr Index least_spread_batch = 8 * Lanes<T>::count;
+
+/// The largest tile: 12 registers of sums, two of vectors and two of products. The narrower tile keeps a vector's
+/// number of rows, 32 say, in fewer tiles.
+inline constexpr Index spread_columns = 2, spread_rows = 6;
+
+/// J rows of y = W x for `batch` vectors. Their weights are spread over registers, in memory at `spread`, and then meet
+/// V registers of vectors at a time; from those to the next V it is `panel` numbers.
+template <class T, Index J, Index V>
+M2_REGISTER_LOOP void spread_rows_product(const BlockWeights<T>& weights, BlockVectors<const T> x, Index panel,
+                                          BlockVectors<T> y, Index batch, T* spread) {
+  constexpr Index lanes = Lanes<T>::count, width = V * lanes;
+  const Index row = weights.row_stride, column = weights.column_stride, x_stride = x.stride, y_stride = y.stride;
+  const T* const end = spread + weights.columns * J * lanes;
+  const T* number = weights.data;
+  for (T* to = spread; to != end; to += J * lanes, number += column) M2_UNROLL
+  for (Index j = 0; j < J; ++j) Lanes<T>::all(number[j * row]).store(to + j * lanes);
+  for (Index b = 0; b < batch; b += width, x.data += panel) {
+    Lanes<T> sums[std::size_t{J}][std::size_t{V}];
+    M2_UNROLL
+    for (Index j = 0; j < J; ++j) M2_UNROLL
+    for (Index v = 0; v < V; ++v) sums[j][v] = Lanes<T>::zero();
+    const T* from = x.data;
+    for (const T* w = spread; w != end; w += J * lanes, from += x_stride) {
+      Lanes<T> in[std::size_t{V}];
+      M2_UNROLL
+      for (Index v = 0; v < V; ++v) in[v] = Lanes<T>::load(from + v * lanes), keep_in_register(in[v]);
+      M2_UNROLL
+      for (Index j = 0; j + 1 < J; ++j) {
+        Lanes<T> weight = Lanes<T>::load(w + j * lanes);
+        keep_in_register(weight);
+        M2_UNROLL
+        for (Index v = 0; v < V; ++v) {
+          Lanes<T> product = weight;
+          add_product_in_place(sums[j][v], v + 1 < V ? product : weight, in[v]);
+        }
+      }
+      // Each x is needed for the last time, and the weight may as well come from memory.
+      M2_UNROLL
+      for (Index v = 0; v < V; ++v)
+        add_product_in_place(sums[J - 1][v], in[v], *reinterpret_cast<const Lanes<T>*>(w + (J - 1) * lanes));
+    }
+    T* to = y.data + b;
+    hide_origin(to);
+    M2_UNROLL
+    for (Index j = 0; j < J; ++j, to += y_stride) M2_UNROLL
+    for (Index v = 0; v < V; ++v) sums[j][v].store(to + v * lanes);
+  }
+}
+
+/// The same for a number of rows that is known when the program runs.
+template <class T, Index... J>
+constexpr auto spread_products_of_rows(std::integer_sequence<Index, J...>) {
+  return std::array{spread_rows_product<T, tile_rows_within(J + 1), spread_columns>...};
+}
+template <class T>
+inline constexpr auto spread_products = spread_products_of_rows<T>(std::make_integer_sequence<Index, spread_rows>{});
+
+/// True if digits so far apart share so few sets of the first-level cache that it could not hold them all.
+template <class T>
+bool digits_collide(Index stride, Index digits) {
+  const Index bytes = stride * Index{sizeof(T)};
+  return bytes % 1024 == 0 && digits * std::min<Index>(bytes, 4096) >= Index{1} << 15;
+}
+
+struct SpreadScratch;
+
+/// y = W x where weights are spread over registers, those of a tile's rows at a time, for all vectors, whole tiles of
+/// them. Digits that would not stay in the first-level cache are put side by side first.
+template <class T>
+void spread_block_product(BlockWeights<T> w, BlockVectors<const T> x, BlockVectors<T> y, Index batch) {
+  constexpr Index lanes = Lanes<T>::count, width = spread_columns * lanes;
+  const bool gathers = digits_collide<T>(x.stride, w.columns);
+  const Index panel = gathers ? (w.columns + 1) * width : width;
+  T* const spread = thread_scratch<SpreadScratch, T>(w.columns * spread_rows * lanes + panel * (batch / width));
+  if (gathers) {
+    T* const side_by_side = spread + w.columns * spread_rows * lanes;
+    for (Index k = 0; k < w.columns; ++k) {
+      const T* from = x.data + k * x.stride;
+      T* to = side_by_side + k * width;
+      for (Index b = 0; b < batch; b += width, to += panel) M2_UNROLL
+      for (Index v = 0; v < width; v += lanes) Lanes<T>::load(from + b + v).store(to + v);
+    }
+    x.data = side_by_side, x.stride = width;
+  }
+  for_row_tiles(w.rows, spread_rows, [&](Index rows, Index) {
+    spread_products<T>[static_cast<std::size_t>(rows - 1)](w, x, panel, y, batch, spread);
+    w.data += rows * w.row_stride;
+    y.data += rows * y.stride;
+  });
+}
+
+}  // namespace m2::detail
