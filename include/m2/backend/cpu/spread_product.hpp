@@ -7,6 +7,8 @@
 #include "m2/backend/cpu/register_tile.hpp"
 #include "m2/backend/cpu/scratch.hpp"
 
+/// The products of a block with a batch whose vectors lie along the lanes, where a number that multiplies a register
+/// has to be spread over one first (SSE2): once for all vectors.
 namespace m2::detail {
 
 /// The weights of one block, element (row, column) at data[row * row_stride + column * column_stride].
@@ -34,12 +36,12 @@ inline constexpr bool spreads_numbers = !numbers_are_operands && Scalar<T>;
 template <class T>
 inline constexpr Index least_spread_batch = 8 * Lanes<T>::count;
 
-/// The largest tile: 12 registers of sums, two of vectors and two of products. The narrower tile keeps a vector's
-/// number of rows, 32 say, in fewer tiles.
+/// The largest tile: 12 registers of sums, two of vectors and two of products.
 inline constexpr Index spread_columns = 2, spread_rows = 6;
 
 /// J rows of y = W x for `batch` vectors. Their weights are spread over registers, in memory at `spread`, and then meet
-/// V registers of vectors at a time; from those to the next V it is `panel` numbers.
+/// V registers of vectors at a time; from those to the next V it is `panel` numbers. Where results are far, their lines
+/// are asked for a tile ahead.
 template <class T, Index J, Index V>
 M2_REGISTER_LOOP void spread_rows_product(const BlockWeights<T>& weights, BlockVectors<const T> x, Index panel,
                                           BlockVectors<T> y, Index batch, T* spread) {
@@ -47,9 +49,14 @@ M2_REGISTER_LOOP void spread_rows_product(const BlockWeights<T>& weights, BlockV
   const Index row = weights.row_stride, column = weights.column_stride, x_stride = x.stride, y_stride = y.stride;
   const T* const end = spread + weights.columns * J * lanes;
   const T* number = weights.data;
+  const bool far = y.far;
+  if (far)
+    for (Index j = 0; j < J; ++j) prefetch_for_write(y.data + j * y_stride);
   for (T* to = spread; to != end; to += J * lanes, number += column) M2_UNROLL
   for (Index j = 0; j < J; ++j) Lanes<T>::all(number[j * row]).store(to + j * lanes);
   for (Index b = 0; b < batch; b += width, x.data += panel) {
+    if (far)
+      for (Index j = 0; j < J; ++j) prefetch_for_write(y.data + j * y_stride + b + width);
     Lanes<T> sums[std::size_t{J}][std::size_t{V}];
     M2_UNROLL
     for (Index j = 0; j < J; ++j) M2_UNROLL
@@ -71,8 +78,7 @@ M2_REGISTER_LOOP void spread_rows_product(const BlockWeights<T>& weights, BlockV
       }
       // Each x is needed for the last time, and the weight may as well come from memory.
       M2_UNROLL
-      for (Index v = 0; v < V; ++v)
-        add_product_in_place(sums[J - 1][v], in[v], *reinterpret_cast<const Lanes<T>*>(w + (J - 1) * lanes));
+      for (Index v = 0; v < V; ++v) add_product_in_place(sums[J - 1][v], in[v], w + (J - 1) * lanes);
     }
     T* to = y.data + b;
     hide_origin(to);
@@ -100,24 +106,31 @@ bool digits_collide(Index stride, Index digits) {
 struct SpreadScratch;
 
 /// y = W x where weights are spread over registers, those of a tile's rows at a time, for all vectors, whole tiles of
-/// them. Digits that would not stay in the first-level cache are put side by side first.
+/// them. Digits that would not stay in the first-level cache are put side by side first. Where they are a part of
+/// longer rows, which no prefetcher of the machine follows, those of the block that comes `next` are asked for on the
+/// way.
 template <class T>
-void spread_block_product(BlockWeights<T> w, BlockVectors<const T> x, BlockVectors<T> y, Index batch) {
-  constexpr Index lanes = Lanes<T>::count, width = spread_columns * lanes;
-  const bool gathers = digits_collide<T>(x.stride, w.columns);
-  const Index panel = gathers ? (w.columns + 1) * width : width;
-  T* const spread = thread_scratch<SpreadScratch, T>(w.columns * spread_rows * lanes + panel * (batch / width));
+void spread_block_product(BlockWeights<T> w, BlockVectors<const T> x, BlockVectors<T> y, Index batch, Index next) {
+  constexpr Index lanes = Lanes<T>::count, width = spread_columns * lanes, line = 64 / static_cast<Index>(sizeof(T));
+  const Index stride = x.stride, digits = w.columns, outputs = w.rows;
+  const bool gathers = digits_collide<T>(stride, digits), asks = gathers && batch < stride && next != 0;
+  const T* const soon = x.data + next;
+  const Index panel = gathers ? (digits + 1) * width : width;
+  T* const spread = thread_scratch<SpreadScratch, T>(digits * spread_rows * lanes + panel * (batch / width));
   if (gathers) {
-    T* const side_by_side = spread + w.columns * spread_rows * lanes;
-    for (Index k = 0; k < w.columns; ++k) {
-      const T* from = x.data + k * x.stride;
+    T* const side_by_side = spread + digits * spread_rows * lanes;
+    for (Index k = 0; k < digits; ++k) {
+      const T* from = x.data + k * stride;
       T* to = side_by_side + k * width;
       for (Index b = 0; b < batch; b += width, to += panel) M2_UNROLL
       for (Index v = 0; v < width; v += lanes) Lanes<T>::load(from + b + v).store(to + v);
     }
     x.data = side_by_side, x.stride = width;
   }
-  for_row_tiles(w.rows, spread_rows, [&](Index rows, Index) {
+  for_row_tiles(outputs, spread_rows, [&](Index rows, Index row) {
+    const Index begin = digits * row / outputs, end = asks ? digits * (row + rows) / outputs : begin;
+    for (Index k = begin; k < end; ++k)
+      for (Index b = 0; b < batch; b += line) prefetch_far(soon + k * stride + b);
     spread_products<T>[static_cast<std::size_t>(rows - 1)](w, x, panel, y, batch, spread);
     w.data += rows * w.row_stride;
     y.data += rows * y.stride;
