@@ -64,22 +64,37 @@ void accumulate_products(Index rows, Index columns, Index terms, const TileOpera
   if (d < columns) panel(std::integral_constant<Index, 1>{}, d);
 }
 
+/// What is asked for before each register tile of a factor: some of the vectors that are needed soon, and the places of
+/// the results that lie `results` numbers behind the tile's own, both if they are not 0.
+template <class R>
+struct NeededSoon {
+  LinesAhead<R>* vectors;
+  Index results;
+
+  /// Before `rows` results from `to` on, so many registers wide. Two factors write twice as many registers as the
+  /// vectors have that their next group reads.
+  void ask(const R* to, Index stride, Index rows, Index columns) const {
+    if (vectors != nullptr) vectors->ask((rows * columns + 1) / 2);
+    for (Index j = 0; results != 0 && j < rows; ++j, to += stride)
+      for (Index v = 0; v < columns; ++v) prefetch_far(to + results + v * Lanes<R>::count);
+  }
+};
+
 /// Where the vectors of the block that comes next lie, seen from this one, whether its weights follow on these, and
 /// what else is needed soon, if anything.
 template <class R>
 struct NextBlock {
   bool weights;
   Index vectors;
-  LinesAhead<R>* soon;
+  const NeededSoon<R>* soon;
 
   /// After this panel comes the next one of this block; after the last one, the first of the next block.
   NextBlock after_panel(Index b, Index step, Index batch) const {
     return b + step < batch ? NextBlock{false, step, soon} : NextBlock{weights, vectors == 0 ? 0 : vectors - b, soon};
   }
-  /// How far ahead of the vectors those lie that the tile from this row on prefetches; 0: it does not. The tile writes
-  /// so many registers.
-  Index before_tile(Index row, Index registers) const {
-    if (soon != nullptr) soon->ask(registers);
+  /// How far ahead of the vectors those lie that the tile from this row on prefetches; 0: it does not.
+  Index before_tile(Index row, const R* to, Index stride, Index rows, Index columns) const {
+    if (soon != nullptr) soon->ask(to, stride, rows, columns);
     return row == 0 ? vectors : 0;
   }
 };
@@ -103,8 +118,8 @@ M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const 
   for_row_tiles(w.rows, largest, [&](Index rows, Index row) {
     left.data = numbers + row * row_stride;
     left.ahead = !next.weights ? 0 : whole != 0 ? whole : rows * row_stride;
-    right.ahead = next.before_tile(row, rows * V * planes);
     sums.data = y.data + row * y.stride;
+    right.ahead = next.before_tile(row, sums.data, y.stride, rows, V);
     number_tile<T, V>(rows)(w.columns, left, right, sums);
   });
 }

@@ -23,25 +23,30 @@ BlockVectors<R> block_of(VectorTile<R> tile, Index o, Index i, Index digits, Ind
 }
 
 /// y = W x for every block of a factor. Blocks are shared among threads unless the caller's tile already belongs to one
-/// of them. What is needed `soon` is asked for on the way, if one thread does all.
+/// of them. `soon` is asked for on the way, if one thread does all, and where tiles have 12 sums the places of results
+/// that are far: into the second-level cache while the block before is at work, since a tile's own time is too short.
 template <class T, class R = RealOf<T>>
 void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x, VectorTile<R> y, Index width,
-                  LinesAhead<R> soon = {}) {
+                  LinesAhead<R>* soon = nullptr) {
   const int threads = width * f.weight_count() > parallel_products ? available_threads() : 1;
   // Small blocks are done in a few hundred cycles: no division for each of them.
   const Index x_outer = x.distance(f.in * f.inner), y_outer = y.distance(f.out * f.inner);
   const BlockVectors<const R> from = block_of(x, 0, 0, f.in, f.inner);
-  const BlockVectors<R> to = block_of(y, 0, 0, f.out, f.inner);
+  BlockVectors<R> to = block_of(y, 0, 0, f.out, f.inner);
+  const bool ask_results = y.far && !y.streamed && narrow_machine();
+  if (ask_results) to.far = false;
   parallel_parts(threads, threads, [&](Index part) {
     const Index begin = part_begin(f.blocks(), part, threads), end = part_begin(f.blocks(), part + 1, threads);
     Index o = begin / f.inner, i = begin % f.inner;
+    NeededSoon<R> needed{threads == 1 ? soon : nullptr, 0};
+    const bool asks = ask_results || needed.vectors != nullptr;
     for (Index block = begin; block < end; ++block) {
       const BlockWeights<T> matrix{weights + block * f.in * f.out, f.out, f.in, f.in, 1};
       const Index x_at = o * x_outer + i * x.stride, y_at = o * y_outer + i * y.stride;
       if (++i == f.inner) i = 0, ++o;
       const Index next = block + 1 < end ? o * x_outer + i * x.stride - x_at : 0;
-      block_product(matrix, from.at(x_at), to.at(y_at), width,
-                    NextBlock<R>{true, next, threads == 1 ? &soon : nullptr});
+      if (ask_results) needed.results = block + 1 < end ? o * y_outer + i * y.stride - y_at : 0;
+      block_product(matrix, from.at(x_at), to.at(y_at), width, NextBlock<R>{true, next, asks ? &needed : nullptr});
     }
     if (y.streamed) finish_streams();
   });
@@ -54,16 +59,37 @@ Index padded_batch(Index batch) {
   return (batch + lanes - 1) / lanes * lanes;
 }
 
-/// Vectors to a tile: one buffer of the widest vector in half of the second-level cache, but at least four
-/// cache lines of each feature, since a tile reads all weights. Tiles are equal, in whole pairs of registers, and every
-/// thread has as many. Tiles that spread the weights over registers first are larger: a buffer of theirs may take the
-/// whole cache, and vectors that are used `in_place` need hardly any.
+/// Four cache lines of a feature.
 template <class T>
-Index tile_size(Index widest, Index batch, int threads, bool in_place = true) {
+inline constexpr Index least_width = 4 * 64 / static_cast<Index>(sizeof(RealOf<T>));
+
+/// True if what is between two factors of a tile of so many vectors leaves the caches before it is read: then it
+/// bypasses them.
+template <class T>
+bool tiles_stream(Index widest, Index width) {
+  return narrow_machine() && planes_of<T> == 1 &&
+         widest * width * static_cast<Index>(sizeof(RealOf<T>)) >= streamed_gradient;
+}
+
+/// The least vectors to a tile, unless there are fewer: a tile reads all weights. More where a tile leaves the caches
+/// anyway, if the vectors of a block stay in the first one.
+template <class T>
+Index least_tile(const MonarchCall<T>& call) {
+  constexpr Index least = least_width<SumOf<T>>;
+  for (const FactorShape& f : call.factors)
+    if (f.in > 32) return least;
+  return tiles_stream<SumOf<T>>(call.widest, least) ? 2 * least : least;
+}
+
+/// Vectors to a tile: one buffer of the widest vector in half of the second-level cache, but at least so many. Tiles
+/// are equal, in whole pairs of registers, and every thread has as many. Tiles that spread the weights over registers
+/// first are larger: a buffer of theirs may take the whole cache, and vectors that are used `in_place` need hardly any.
+template <class T>
+Index tile_size(Index widest, Index batch, int threads, Index least = least_width<T>, bool in_place = true) {
   constexpr Index pair = 2 * Lanes<T>::count, twice = spreads_numbers<T> ? 2 : 1,
                   size = static_cast<Index>(sizeof(RealOf<T>)), bytes = size * planes_of<T>;
   const Index fitting = twice * second_level_cache / 2 / (widest * bytes) / pair * pair;
-  const Index largest = std::clamp<Index>(fitting, 4 * 64 / size, (in_place ? twice : 1) * 16 * pair);
+  const Index largest = std::clamp<Index>(fitting, least, (in_place ? twice : 1) * 16 * pair);
   Index tiles = (batch + largest - 1) / largest;
   if (batch >= threads * pair) tiles = (tiles + threads - 1) / threads * threads;
   const Index share = (batch + tiles - 1) / tiles;
@@ -102,7 +128,9 @@ VectorTile<RealOf<T>> with_gaps(VectorTile<RealOf<T>> tile, const FactorShape& f
 struct GroupTileScratch;
 
 /// Two nested factors, one group of the second one's outer digit after the other: what is between them stays in a cache
-/// that could not hold it for all groups. Groups are shared among threads as blocks are in apply_factor.
+/// that could not hold it for all groups. Groups are shared among threads as blocks are in apply_factor. While one is
+/// at work, the vectors of the next one are asked for, if they are far and few enough to wait in the second-level
+/// cache.
 template <class T, class R = RealOf<T>>
 void apply_nested_factors(std::span<const FactorShape, 2> factors, const T* const* weights, VectorTile<const R> x,
                           VectorTile<R> y, Index width) {
@@ -110,15 +138,21 @@ void apply_nested_factors(std::span<const FactorShape, 2> factors, const T* cons
   const FactorShape first = group_of(factors[0], groups), second = group_of(factors[1], groups);
   const Index products = width * groups * (first.weight_count() + second.weight_count());
   const int threads = products > parallel_products ? available_threads() : 1;
+  const bool ahead =
+      narrow_machine() && x.far && first.in_size() * width * static_cast<Index>(sizeof(R)) <= second_level_cache / 8;
   parallel_parts(threads, threads, [&](Index part) {
     VectorTile<R> between = tile_in<T>(static_cast<R*>(nullptr), width);
     between.data = thread_scratch<GroupTileScratch, R>(second.in_size() * (between.stride + Lanes<T>::count));
     between = with_gaps<T>(between, first, second);
     for (Index o = part_begin(groups, part, threads); o < part_begin(groups, part + 1, threads); ++o) {
-      apply_factor<T>(first, weights[0] + o * first.weight_count(), x.from_feature(o * first.in_size()), between,
-                      width);
+      LinesAhead<R> soon;
+      if (ahead && o + 1 < groups)
+        soon = {x.feature((o + 1) * first.in_size()), x.stride, width, first.in_size(), Soon::read};
+      LinesAhead<R>* const asked = ahead ? &soon : nullptr;
+      apply_factor<T>(first, weights[0] + o * first.weight_count(), x.from_feature(o * first.in_size()), between, width,
+                      asked);
       apply_factor<T, R>(second, weights[1] + o * second.weight_count(), between, y.from_feature(o * second.out_size()),
-                         width);
+                         width, asked);
     }
   });
 }
@@ -138,7 +172,7 @@ void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights
   const bool read_in_place = direct(x, batch, call.in_features == call.padded_in());
   const bool write_in_place = direct(y, batch, call.out_features == call.padded_out());
   if constexpr (Scalar<T>) {
-    if (read_in_place) from = {x.data, x.feature_stride, 0};
+    if (read_in_place) from = {x.data, x.feature_stride, 0, 1, 0, far};
   }
   if (!read_in_place) {
     load_vectors<T, R>(x, next, call.in_features, call.padded_in(), batch, width);
@@ -150,18 +184,14 @@ void multiply_tile(const MonarchCall<T>& call, std::span<const S* const> weights
                       call.factors[f + 1].outer >= available_threads();
     last = f + (pair ? 1 : 0);
     VectorTile<R> to = last + 1 < count ? with_gaps<S>(next, call.factors[last], call.factors[last + 1]) : next;
+    to.streamed = last + 1 < count && tiles_stream<S>(call.widest, width);
     if constexpr (Scalar<T>) {
       if (last + 1 == count && write_in_place) to = {y.data, y.feature_stride, 0, 1, 0, far, streamed};
     }
     if (pair) {
       apply_nested_factors<S, R>(call.factors.subspan(f).template first<2>(), &weights[f], from, to, width);
     } else {
-      LinesAhead<R> results;
-      if constexpr (Scalar<T>) {
-        if (f == 0 && count > 1 && write_in_place && !streamed && narrow_machine() && vectors_are_remote(call))
-          results = {y.data, y.feature_stride, batch, call.out_features, Soon::written};
-      }
-      apply_factor<S>(call.factors[f], weights[f], from, to, width, results);
+      apply_factor<S>(call.factors[f], weights[f], from, to, width);
     }
     from = to;
     std::swap(next, other);
@@ -256,7 +286,7 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, const Vectors<const T>& x,
   }
   const int threads = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;
   const bool in_place = x.batch_stride == 1 && y.batch_stride == 1;
-  const Index tile = tile_size<S>(call.widest, call.batch, threads, in_place);
+  const Index tile = tile_size<S>(call.widest, call.batch, threads, least_tile(call), in_place);
   const Index tiles = (call.batch + tile - 1) / tile;
   const bool far = vectors_are_far(call);
   bool streamed = false;

@@ -99,7 +99,8 @@ class ReadAhead {
   // Answers what block_product asks of NextBlock.
   static constexpr bool weights = false;
   ReadAhead& after_panel(Index, Index, Index) { return *this; }
-  Index before_tile(Index = 0, Index = 0) {
+  template <class... Tile>
+  Index before_tile(const Tile&...) {
     constexpr Index line = 64 / static_cast<Index>(sizeof(R)), lines = lines_beside_gradient;
     for (Index asked = 0; asked < lines && at_ < count_; asked += (row_ + line - 1) / line) {
       Rows& part = parts_[at_];

@@ -48,7 +48,7 @@ bool vectors_are_far(const MonarchCall<T>& call, Index caches = 1) {
   return call.batch * (call.in_features + call.out_features) * static_cast<Index>(sizeof(T)) >
          caches * second_level_cache;
 }
-/// True if they are so many that results are asked for a factor ahead.
+/// True if they are so many that results are asked for ahead of the tile that writes them.
 template <class T>
 bool vectors_are_remote(const MonarchCall<T>& call) {
   return vectors_are_far(call, 4);
@@ -93,7 +93,7 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
                        int threads, LinesAhead<T> written = {}, LinesAhead<T> read = {}) {
   const Index pitch = row_pitch<T>(call.widest), count = static_cast<Index>(call.factors.size());
   T* buffer = thread_scratch<RowScratch, T>(2 * batch * pitch);
-  const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > second_level_cache / 2;
+  const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > second_level_cache * (narrow_machine() ? 4 : 1) / 2;
   const VectorRows<T> between[] = {{buffer, pitch, far}, {buffer + batch * pitch, pitch, far}};
   const bool cut = call.out_features < call.padded_out();
   const Index pair = !One && count > 2 && nested(call.factors[0], call.factors[1]) ? 1 : 0, passes = count - pair;
@@ -135,7 +135,7 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, const VectorRows
   if constexpr (One) {
     multiply_row_tile<T, true>(call, packed, x, y, 1, threads);
   } else {
-    const bool far = vectors_are_far(call);
+    const bool far = vectors_are_far(call), remote = vectors_are_remote(call);
     const bool streamed = !share_blocks && streams(y.data, y.pitch, call.batch * call.out_features);
     const bool ahead = !share_blocks && row_tiles_ask_ahead(call);
     const Index size = row_tile_size(call);
@@ -144,12 +144,12 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, const VectorRows
     parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
       const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
       LinesAhead<T> written, read;
-      if (ahead && !streamed)
+      if (ahead && !streamed && !narrow_machine())
         written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin, Soon::written};
       if (ahead && t + 1 < tiles && size * call.widest * Index{sizeof(T)} <= second_level_cache / 2)
         read = {x.data + end * x.pitch, x.pitch, call.in_features, call.batch * (t + 2) / tiles - end, Soon::read};
       multiply_row_tile<T, false>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
-                                  {y.data + begin * y.pitch, y.pitch, far, streamed}, end - begin,
+                                  {y.data + begin * y.pitch, y.pitch, far, streamed, remote}, end - begin,
                                   share_blocks ? threads : 1, written, read);
     });
   }

@@ -14,12 +14,13 @@ namespace m2::detail {
 
 /// Vectors one after the other, features contiguous; `far` if they are not in the second-level cache,
 /// `streamed` if they need not be in any when they are written. The places of far results are asked for where tiles
-/// have 12 sums of 64 bytes: elsewhere it costs up to 8%.
+/// have 12 sums of 64 bytes: elsewhere it costs up to 8%. Those of `remote` ones while the results before them are
+/// computed, into the second-level cache.
 template <class R>
 struct VectorRows {
   R* data;
   Index pitch;
-  bool far = false, streamed = false;
+  bool far = false, streamed = false, remote = false;
 };
 
 template <class R>
@@ -97,6 +98,7 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
   R* const gathered = gathers ? thread_scratch<GatheredDigits, R>(most * pitch) : nullptr;
   TileOperand<R> left{x.data, gathers ? lanes : inner, gathers ? pitch : x.pitch}, right{w.data, w.term, w.output};
   TileResult<R> sums{y.data, y.pitch, inner};
+  const bool asks_results = narrow_machine() && y.remote && !y.streamed;
   Index o = begin / (inner / lanes), i = begin % (inner / lanes) * lanes;
   for (Index g = begin; g < end; ++g) {
     const R* const from = x.data + o * w.terms * inner + i;
@@ -111,7 +113,7 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
         for (Index k = 0; k < w.terms; k += lane_terms) {
           const Index terms = std::min(lane_terms, w.terms - k);
           right.data = w.data + g * group + k * w.term + e * w.output;
-          sums.far = k == 0 && narrow && y.far;
+          sums.far = k == 0 && narrow && y.far && !asks_results;
           sums.streamed = y.streamed && w.terms <= lane_terms;
           sums.add = k > 0;
           for_row_tiles(count, most_lane_rows(), [&](Index rows, Index b) {
@@ -123,7 +125,7 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
         }
       });
     };
-    if (most == batch && ahead == 0) {
+    if (most == batch && ahead == 0 && !asks_results) {
       tiles(from, to, batch, [&](Index columns, Index, Index, Index rows, Index) { soon.ask(rows * columns); });
       continue;
     }
@@ -136,12 +138,18 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
       const R* const next_digits = behind > 0 ? from + (first + count) * x.pitch : from + next;
       const Index next_count = !gathers || !x.far ? 0 : behind > 0 ? behind : next != 0 ? std::min(most, batch) : 0;
       const Index weights_ahead = behind > 0 ? 0 : ahead;
-      tiles(gathers ? gathered : from + first * x.pitch, to + first * y.pitch, count,
+      R* const results = to + first * y.pitch;
+      const R* const next_results = y.data + o * w.outputs * inner + i + first * y.pitch;
+      tiles(gathers ? gathered : from + first * x.pitch, results, count,
             [&](Index columns, Index e, Index terms, Index rows, Index b) {
               for (Index c = 0; weights_ahead != 0 && c < columns; ++c)
                 prefetch_share(right.data + weights_ahead + c * w.output, w.term, terms, b, rows, count);
               for (Index r = b; r < std::min(b + rows, next_count); ++r)
                 prefetch_share(next_digits + r * x.pitch, inner, w.terms, e, columns, w.outputs);
+              // The results of the outputs that come next: a tile's own time is too short for them.
+              const R* soon_written = e + columns < w.outputs ? results + (e + columns) * inner : next_results;
+              for (Index r = b; asks_results && r < b + rows; ++r)
+                for (Index c = 0; c < columns; ++c) prefetch_far(soon_written + r * y.pitch + c * inner);
               soon.ask(rows * columns);
             });
     }
@@ -249,11 +257,13 @@ inline FactorShape group_of(const FactorShape& f, Index groups) { return {f.oute
 struct GroupScratch;
 
 /// Two nested factors, for a few vectors and one group at a time: what is between them stays in the first-level cache.
+/// Vectors that are far are asked for while those before them meet the first factor.
 /// `packed` holds both, one behind the other. The part of the groups that `part` of `parts` stands for.
 template <class R>
 void rows_product_of_two(const FactorShape& first, const FactorShape& second, const R* packed, VectorRows<const R> x,
                          VectorRows<R> y, Index batch, Index part, Index parts) {
   const bool far = weights_are_far<R>(first);  // and so those of the second, which are as many
+  const bool asks = x.far && narrow_machine() && !far;
   const Index vectors = far ? 8 : 16;
   const FactorShape f = group_of(first, second.outer), s = group_of(second, second.outer);
   const R* const packed_second = packed + packed_size<R>(first);
@@ -262,11 +272,18 @@ void rows_product_of_two(const FactorShape& first, const FactorShape& second, co
   for (Index o = part_begin(second.outer, part, parts); o < part_begin(second.outer, part + 1, parts); ++o)
     for (Index b = 0; b < batch; b += vectors) {
       const Index count = std::min(vectors, batch - b);
-      const bool ahead = far && b + count == batch;
-      rows_product<R>(f, packed + o * packed_size<R>(f), {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far},
-                      {between, pitch}, count, ahead ? packed_size<R>(f) : 0);
-      rows_product<R>(s, packed_second + o * packed_size<R>(s), {between, pitch},
-                      {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, ahead ? packed_size<R>(s) : 0);
+      const bool last = b + count == batch, ahead = far && last;
+      const Index next_group = last ? o + 1 : o, next = last ? 0 : b + count;
+      LinesAhead<R> soon, nothing;
+      if (asks && next_group < second.outer)
+        soon = {x.data + next * x.pitch + next_group * f.in_size(), x.pitch, f.in_size(),
+                std::min(vectors, batch - next), Soon::read};
+      rows_product<false, R>(f, packed + o * packed_size<R>(f),
+                             {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far}, {between, pitch}, count, 0, 1,
+                             soon, ahead ? packed_size<R>(f) : 0);
+      rows_product<false, R>(s, packed_second + o * packed_size<R>(s), {between, pitch},
+                             {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, 0, 1, nothing,
+                             ahead ? packed_size<R>(s) : 0);
     }
 }
 
