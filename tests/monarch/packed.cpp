@@ -64,8 +64,8 @@ void check_rows(const MonarchShape<Order>& shape, std::initializer_list<Index> b
       with_threads(threads, [&] {
         check(packed);
         check_call([&] {
-          detail::multiply_rows<T, false>(detail::monarch_call<T>(shape, view.factors, batch), packed.packed().data(),
-                                          {x.view().data(), x.view().stride(0)}, {y.view().data(), y.view().stride(0)});
+          detail::multiply_rows<T>(detail::monarch_call<T>(shape, view.factors, batch), packed.packed().data(),
+                                   {x.view().data(), x.view().stride(0)}, {y.view().data(), y.view().stride(0)});
         });
         if (threads == 2) check(m.view());
       });
@@ -85,6 +85,7 @@ TEMPLATE_TEST_CASE("Packed weights: what is left over of tiles, several passes, 
   check_rows<T>(MonarchShape<1>({factor(3, 70, 7 * lanes, 1)}), {1, 2, 5, 33});
   check_rows<T>(MonarchShape<1>({factor(2, 20, 31 * lanes, 1)}), {1, 4, 17});
   check_rows<T>(MonarchShape<1>({factor(2, 300, 5 * lanes, 1)}), {1, 3, 17});
+  check_rows<T>(MonarchShape<1>({factor(3, 7, lanes, 1)}), {1, 2});  // one register of outputs
   check_rows<T>(MonarchShape<1>({factor(2, 67, 9, 2 * lanes)}), {1, 2, 3, 4, 5, 33});
   check_rows<T>(MonarchShape<1>({factor(1, 5, 7, lanes)}), {1, 2, 6, 16});
   check_rows<T>(MonarchShape<1>({factor(1, 130, 8, lanes)}), {1, 5, 16});

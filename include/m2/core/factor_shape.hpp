@@ -36,14 +36,10 @@ struct MonarchCall {
   Index in_features, out_features;       ///< the rest of the padded sizes is zero, or cut
   Index widest;                          ///< the longest vector between, before and after the factors
   Index batch;
+  Index weight_count;  ///< of all factors
   const T* packed =
       nullptr;  ///< the weights of all factors in the order of the backend's kernels, if it was given them
 
-  Index weight_count() const {
-    Index count = 0;
-    for (const FactorShape& f : factors) count += f.weight_count();
-    return count;
-  }
   Index padded_in() const { return factors.front().in_size(); }
   Index padded_out() const { return factors.back().out_size(); }
 };

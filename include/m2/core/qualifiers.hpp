@@ -17,6 +17,13 @@
 #define M2_INLINE inline
 #endif
 
+/// The same for a lambda, behind its arguments.
+#if defined(__GNUC__)
+#define M2_INLINE_LAMBDA __attribute__((always_inline))
+#else
+#define M2_INLINE_LAMBDA
+#endif
+
 /// Marks a loop that fills the registers: a function of its own, since it runs out of registers for addresses inside
 /// its callers. Where g++ 12 tunes for Zen 3 or 4 (-march=native there), it parks addresses in vector registers; they
 /// then wait in one queue with the multiplications that are still to be done, 40 cycles for each call. Its generic

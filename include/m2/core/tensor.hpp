@@ -17,8 +17,8 @@ class Tensor {
   Tensor(Backend& be, const Extents<Rank>& extents)
       : extents_(extents), buffer_(be.template allocate<T>(checked_count(extents))) {}
 
-  View<T, Rank, Backend> view() { return {buffer_.data(), extents_}; }
-  View<const T, Rank, Backend> view() const { return {buffer_.data(), extents_}; }
+  View<T, Rank, Backend> view() { return {buffer_.data(), extents_, detail::strides_of(extents_)}; }
+  View<const T, Rank, Backend> view() const { return {buffer_.data(), extents_, detail::strides_of(extents_)}; }
   View<const T, Rank, Backend> cview() const { return view(); }
 
   T* data() { return buffer_.data(); }

@@ -11,19 +11,30 @@
 
 namespace m2 {
 
-/// Strides, in elements, of a dense array with the last dimension contiguous.
-///
-/// Errors   m2::Error if an extent is negative or the product of the extents does not fit an Index
-template <int Rank>
-constexpr Extents<Rank> contiguous_strides(const Extents<Rank>& extents) {
-  detail::checked_count("view", extents);
-  Extents<Rank> strides{};
+namespace detail {
+
+/// contiguous_strides of extents that were checked before.
+template <std::size_t N>
+constexpr std::array<Index, N> strides_of(const std::array<Index, N>& extents) {
+  constexpr int Rank = static_cast<int>(N);
+  std::array<Index, N> strides{};
   Index step = 1;
   for (int d = Rank - 1; d >= 0; --d) {
     strides[static_cast<std::size_t>(d)] = step;
     step *= extents[static_cast<std::size_t>(d)];
   }
   return strides;
+}
+
+}  // namespace detail
+
+/// Strides, in elements, of a dense array with the last dimension contiguous.
+///
+/// Errors   m2::Error if an extent is negative or the product of the extents does not fit an Index
+template <int Rank>
+constexpr Extents<Rank> contiguous_strides(const Extents<Rank>& extents) {
+  detail::checked_count("view", extents);
+  return detail::strides_of(extents);
 }
 
 /// The number of elements of an array with these extents.

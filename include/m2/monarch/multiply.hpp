@@ -31,25 +31,35 @@ struct MonarchView {
   }
 };
 
+namespace detail {
+
+/// Where each factor begins of those that lie one after the other, in the order of application.
+template <int Order, class T>
+std::array<T*, static_cast<std::size_t>(Order)> factor_pointers(const MonarchShape<Order>& shape, T* weights) {
+  std::array<T*, static_cast<std::size_t>(Order)> factors;
+  for (std::size_t f = 0; f < factors.size(); ++f) {
+    factors[f] = weights;
+    weights += shape.factors()[f].weight_count();
+  }
+  return factors;
+}
+
+}  // namespace detail
+
 /// The view of a matrix whose factors lie one after the other from `weights` on, in the order of application.
 template <int Order, class T, class B>
 MonarchView<Order, T, B> monarch_view(const MonarchShape<Order>& shape, View<T, 1, B> weights) {
   M2_REQUIRE(weights.extent(0) == shape.parameter_count() && weights.is_contiguous(),
              "monarch_view: ", weights.extent(0), " weights for a ", shape, " matrix of ", shape.parameter_count(),
              " weights");
-  MonarchView<Order, T, B> result{shape, {}};
-  Index offset = 0;
-  for (int f = 0; f < Order; ++f) {
-    result.factors[static_cast<std::size_t>(f)] = weights.data() + offset;
-    offset += shape.factor(f).weight_count();
-  }
-  return result;
+  return {shape, detail::factor_pointers(shape, weights.data())};
 }
 
 namespace detail {
 
 template <int Order, Element T, class B>
-void check_multiply(const char* op, const MonarchShape<Order>& shape, View<const T, 2, B> x, View<const T, 2, B> y) {
+void check_multiply(const char* op, const MonarchShape<Order>& shape, const View<const T, 2, B>& x,
+                    const View<const T, 2, B>& y) {
   M2_REQUIRE(x.extent(1) == shape.in_features() && y.extent(1) == shape.out_features() && x.extent(0) == y.extent(0),
              op, ": M is ", shape, ", x is ", x.extents(), ", y is ", y.extents(), "; (batch, ", shape.in_features(),
              ") and (batch, ", shape.out_features(), ") are needed");
@@ -106,7 +116,8 @@ concept HasMonarchKernel = requires(B& be, const MonarchCall<T>& call, View<cons
 template <class T, int Order>
 MonarchCall<T> monarch_call(const MonarchShape<Order>& shape,
                             const std::array<const T*, static_cast<std::size_t>(Order)>& weights, Index batch) {
-  return {shape.factors(), weights, shape.in_features(), shape.out_features(), shape.widest(), batch};
+  return {shape.factors(), weights, shape.in_features(),    shape.out_features(),
+          shape.widest(),  batch,   shape.parameter_count()};
 }
 
 template <Element To, Element From, Backend B>

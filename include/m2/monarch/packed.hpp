@@ -61,6 +61,7 @@ class PackedMonarch : public LinearMap<PackedMonarch<Order, T, B>> {
 
   /// The weights as Monarch has them.
   MonarchView<Order, const T, B> view() const { return monarch_view(shape_, weights_.view()); }
+  View<const T, 1, B> weights() const { return weights_.view(); }
   /// The weights in the order of the backend's kernels; empty where there is none.
   View<const T, 1, B> packed() const { return packed_.view(); }
 
@@ -91,12 +92,12 @@ PackedMonarch(B&, const MonarchView<Order, W, B>&) -> PackedMonarch<Order, std::
 /// Cost     2 batch parameter_count flops; working memory as the multiply of a MonarchView
 /// Source   Dao et al. 2022 (arXiv:2204.00595) Def. 1
 template <int Order, Element T, Backend B>
-void monarch_multiply(B& be, const PackedMonarch<Order, T, B>& m, Input<T, 2, B> x, View<T, 2, B> y) {
+void monarch_multiply(B& be, const PackedMonarch<Order, T, B>& m, const Input<T, 2, B>& x, const View<T, 2, B>& y) {
   if constexpr (detail::PacksMonarch<B, T>) {
     detail::check_multiply<Order, T, B>("monarch_multiply", m.shape(), x, y);
-    const MonarchView<Order, const T, B> weights = m.view();
-    detail::MonarchCall<T> call = detail::monarch_call<T>(weights.shape, weights.factors, x.extent(0));
-    if (m.packed().size() > 0) call.packed = m.packed().data();
+    const auto weights = detail::factor_pointers(m.shape(), m.weights().data());
+    detail::MonarchCall<T> call = detail::monarch_call<T>(m.shape(), weights, x.extent(0));
+    if (m.packed().extent(0) > 0) call.packed = m.packed().data();
     be.monarch_multiply(call, x, y);
   } else {
     monarch_multiply(be, m.view(), x, y);

@@ -106,6 +106,8 @@ class MonarchShape {
       M2_REQUIRE(factors_[f].out_size() == factors_[f + 1].in_size(), "monarch shape: factor ", f, " gives ",
                  factors_[f].out_size(), " values, factor ", f + 1, " takes ", factors_[f + 1].in_size());
     }
+    widest_ = padded_in();
+    for (const FactorShape& f : factors_) widest_ = std::max(widest_, f.out_size());
     in_features_ = in_features == 0 ? padded_in() : in_features;
     out_features_ = out_features == 0 ? padded_out() : out_features;
     M2_REQUIRE(in_features_ >= 1 && in_features_ <= padded_in() && out_features_ >= 1 && out_features_ <= padded_out(),
@@ -125,11 +127,7 @@ class MonarchShape {
   const std::array<FactorShape, static_cast<std::size_t>(Order)>& factors() const { return factors_; }
 
   /// The longest vector between, before and after the factors.
-  Index widest() const {
-    Index width = padded_in();
-    for (const FactorShape& f : factors_) width = std::max(width, f.out_size());
-    return width;
-  }
+  Index widest() const { return widest_; }
 
   Index parameter_count() const { return parameter_count_; }
 
@@ -146,7 +144,7 @@ class MonarchShape {
 
  private:
   std::array<FactorShape, static_cast<std::size_t>(Order)> factors_;
-  Index in_features_ = 0, out_features_ = 0, parameter_count_ = 0;
+  Index in_features_ = 0, out_features_ = 0, widest_ = 0, parameter_count_ = 0;
 };
 
 namespace detail {

@@ -3,6 +3,7 @@
 #include <complex>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "m2/core/butterfly.hpp"
 #include "m2/core/index.hpp"
@@ -25,6 +26,10 @@ inline constexpr bool numbers_are_operands = false;
 #else
 inline constexpr bool numbers_are_operands = true;
 #endif
+
+/// True if it pays to load 16 bytes of numbers at once and to spread each of them over a register there: with registers
+/// of 64 bytes, a load of a number costs as much as one of the whole register that it meets.
+inline constexpr bool spreads_in_registers = register_bytes == 64;
 
 /// Bytes of the second-level cache that the tiles of kernels share.
 inline constexpr Index second_level_cache = Index{1} << 20;
@@ -89,6 +94,30 @@ struct Lanes {
   }
   M2_INLINE void store(T* to) const { std::memcpy(to, &v, sizeof(v)); }
 };
+
+/// 16 bytes of numbers, over and over.
+template <class T>
+M2_INLINE Lanes<T> repeat_piece(const T* from) {
+  Lanes<T> result;
+#if defined(__GNUC__) && defined(__AVX512F__)
+  // g++ 12 would put the register together in memory.
+  asm("vbroadcastf32x4 %1, %0" : "=v"(result.v) : "m"(*reinterpret_cast<const char(*)[16]>(from)));
+#else
+  constexpr Index piece = 16 / static_cast<Index>(sizeof(T));
+  for (Index i = 0; i < Lanes<T>::count; ++i) result.v[i] = from[i % piece];
+#endif
+  return result;
+}
+/// Number `At` of every 16 bytes in all places of these 16 bytes.
+template <std::size_t At, class T, std::size_t... I>
+M2_INLINE Lanes<T> spread_in_pieces(Lanes<T> lanes, std::index_sequence<I...>) {
+  constexpr std::size_t piece = 16 / sizeof(T);
+#if defined(__GNUC__)
+  return {__builtin_shufflevector(lanes.v, lanes.v, static_cast<int>(I / piece * piece + At)...)};
+#else
+  return {{lanes.v[I / piece * piece + At]...}};
+#endif
+}
 
 /// A complex number as register tiles take it: std::complex has functions that are not always inlined there.
 template <class R>

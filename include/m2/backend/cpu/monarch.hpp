@@ -252,7 +252,7 @@ struct WeightScratch;
 template <class T, class F>
 void with_sum_weights(const MonarchCall<T>& call, F&& f) {
   if constexpr (SixteenBit<T>) {
-    float* converted = thread_scratch<WeightScratch, float>(call.weight_count());
+    float* converted = thread_scratch<WeightScratch, float>(call.weight_count);
     const float** weights = thread_scratch<WeightScratch, const float*>(static_cast<Index>(call.factors.size()));
     for (std::size_t a = 0; a < call.factors.size(); ++a) {
       weights[a] = converted;
@@ -266,21 +266,22 @@ void with_sum_weights(const MonarchCall<T>& call, F&& f) {
 
 struct PackedScratch;
 
+/// cpu_monarch_multiply for all but one vector whose weights are packed.
 template <class T>
-void cpu_monarch_multiply(const MonarchCall<T>& call, const Vectors<const T>& x, const Vectors<T>& y) {
+void multiply_vectors(const MonarchCall<T>& call, const Vectors<const T>& x, const Vectors<T>& y) {
   using S = SumOf<T>;
   if (call.batch == 0) return;
   if constexpr (Scalar<T>) {
-    if (x.feature_stride == 1 && y.feature_stride == 1 && (packed_tiles || call.batch == 1) &&
-        packable<T>(call.factors) && rows_pay(call)) {
+    if (packed_tiles && x.feature_stride == 1 && y.feature_stride == 1 && packable<T>(call.factors) && rows_pay(call)) {
       const T* packed = call.packed;
       if (packed == nullptr && packing_pays(call)) {
         T* memory = thread_scratch<PackedScratch, T>(packed_size<T>(call.factors));
         pack_weights(call, memory);
         packed = memory;
       }
-      if (packed != nullptr)
-        return multiply_rows<T, !packed_tiles>(call, packed, {x.data, x.batch_stride}, {y.data, y.batch_stride});
+      if constexpr (packed_tiles) {
+        if (packed != nullptr) return multiply_rows(call, packed, {x.data, x.batch_stride}, {y.data, y.batch_stride});
+      }
     }
     if (call.batch <= Lanes<T>::count / 4) return multiply_few(call, x, y);
   }
@@ -297,6 +298,17 @@ void cpu_monarch_multiply(const MonarchCall<T>& call, const Vectors<const T>& x,
       multiply_tile<T, S>(call, weights, x.at(begin), y.at(begin), std::min(tile, call.batch - begin), far, streamed);
     });
   });
+}
+
+/// y = M x. One vector is asked for first, in the caller's registers: the smallest product takes as long as the other
+/// questions.
+template <class T>
+M2_INLINE void cpu_monarch_multiply(const MonarchCall<T>& call, const Vectors<const T>& x, const Vectors<T>& y) {
+  if constexpr (Scalar<T>) {
+    if (call.packed != nullptr && call.batch == 1 && x.feature_stride == 1 && y.feature_stride == 1)
+      return multiply_row(call, call.packed, x.data, y.data);
+  }
+  multiply_vectors(call, x, y);
 }
 
 }  // namespace m2::detail

@@ -13,7 +13,7 @@ namespace m2::detail {
 /// True if packing, which moves all weights, moves less than transposing the vectors does.
 template <class T>
 bool packing_pays(const MonarchCall<T>& call) {
-  return call.batch * (call.in_features + call.out_features) > call.weight_count();
+  return call.batch * (call.in_features + call.out_features) > call.weight_count;
 }
 
 /// True if the kernels for contiguous features beat those that transpose. They do not where weights of blocks along the
@@ -87,8 +87,8 @@ bool row_tiles_ask_ahead(const MonarchCall<T>& call) {
 
 struct RowScratch;
 
-/// All factors of a tile, or with One of a single vector; `threads` share the blocks of each.
-template <class T, bool One>
+/// All factors of a tile; `threads` share the blocks of each.
+template <class T>
 void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y, Index batch,
                        int threads, LinesAhead<T> written = {}, LinesAhead<T> read = {}) {
   const Index pitch = row_pitch<T>(call.widest), count = static_cast<Index>(call.factors.size());
@@ -96,7 +96,7 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
   const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > second_level_cache * (narrow_machine() ? 4 : 1) / 2;
   const VectorRows<T> between[] = {{buffer, pitch, far}, {buffer + batch * pitch, pitch, far}};
   const bool cut = call.out_features < call.padded_out();
-  const Index pair = !One && count > 2 && nested(call.factors[0], call.factors[1]) ? 1 : 0, passes = count - pair;
+  const Index pair = count > 2 && nested(call.factors[0], call.factors[1]) ? 1 : 0, passes = count - pair;
   const auto result = [&](Index pass) { return pass + 1 < passes || cut ? between[pass % 2] : y; };
   if (call.in_features < call.padded_in()) {
     copy_rows(x, call.in_features, between[1], call.padded_in(), batch);
@@ -106,9 +106,7 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
     const auto f = static_cast<std::size_t>(pass + pair);
     const T* const weights = packed + packed_size<T>(call.factors.first(f));
     const VectorRows<const T> from = pass == 0 ? x : as_input(result(pass - 1));
-    if constexpr (One) {
-      vector_product(call.factors[f], weights, from.data, result(pass).data, part, threads);
-    } else if (pass == 0 && pair == 1) {
+    if (pass == 0 && pair == 1) {
       rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
     } else {
       const FactorShape& shape = call.factors[f];
@@ -124,35 +122,64 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
 /// Threads that share the blocks of a few vectors read what the others have just written, which pays later.
 inline constexpr Index shared_products = 4 * parallel_products;
 
-/// y = M x where the factors are packable; with One, for a batch of 1.
-template <class T, bool One>
+/// y = M x for one vector where the factors are packable. A small product takes less time than what a larger one may
+/// decide and prepare: so that begins behind the question for threads.
+template <class T>
+void multiply_row(const MonarchCall<T>& call, const T* packed, const T* x, T* y) {
+  const Index pitch = row_pitch<T>(call.widest), count = static_cast<Index>(call.factors.size());
+  T* const between = thread_scratch<RowScratch, T>(2 * pitch);  // what an even factor writes, then an odd one
+  const bool cut = call.out_features < call.padded_out();
+  if (call.in_features < call.padded_in()) {
+    T* const padded = between + pitch;
+    std::fill(std::copy_n(x, call.in_features, padded), padded + call.padded_in(), T{0});
+    x = padded;
+  }
+  T* const result = cut ? between + (count - 1) % 2 * pitch : y;
+  if (call.weight_count <= shared_products) {
+    for (Index f = 0; f < count; ++f) {
+      const FactorShape& shape = call.factors[static_cast<std::size_t>(f)];
+      T* const to = f + 1 == count ? result : between + f % 2 * pitch;
+      vector_product(shape, packed, x, to, 0, 1);
+      packed += packed_size<T>(shape);
+      x = to;
+    }
+  } else {
+    const int threads = available_threads();
+    parallel_steps(count, threads, [&](Index f, Index part) {
+      const auto at = static_cast<std::size_t>(f);
+      vector_product(call.factors[at], packed + packed_size<T>(call.factors.first(at)),
+                     f == 0 ? x : between + (f - 1) % 2 * pitch, f + 1 == count ? result : between + f % 2 * pitch,
+                     part, threads);
+    });
+  }
+  if (cut) std::copy_n(result, call.out_features, y);
+}
+
+/// The same for many vectors.
+template <class T>
 void multiply_rows(const MonarchCall<T>& call, const T* packed, const VectorRows<const T>& x, const VectorRows<T>& y) {
-  const Index products = call.weight_count() * call.batch;
+  const Index products = call.weight_count * call.batch;
   // A few vectors are not shared among threads, but the blocks: every thread reads only its own weights.
   const int most = available_threads();
   const bool share_blocks = call.batch < 16 * most;
   const int threads = products > (share_blocks ? shared_products : parallel_products) ? most : 1;
-  if constexpr (One) {
-    multiply_row_tile<T, true>(call, packed, x, y, 1, threads);
-  } else {
-    const bool far = vectors_are_far(call), remote = vectors_are_remote(call);
-    const bool streamed = !share_blocks && streams(y.data, y.pitch, call.batch * call.out_features);
-    const bool ahead = !share_blocks && row_tiles_ask_ahead(call);
-    const Index size = row_tile_size(call);
-    Index tiles = (call.batch + size - 1) / size;
-    if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
-    parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
-      const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
-      LinesAhead<T> written, read;
-      if (ahead && !streamed && !narrow_machine())
-        written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin, Soon::written};
-      if (ahead && t + 1 < tiles && size * call.widest * Index{sizeof(T)} <= second_level_cache / 2)
-        read = {x.data + end * x.pitch, x.pitch, call.in_features, call.batch * (t + 2) / tiles - end, Soon::read};
-      multiply_row_tile<T, false>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
-                                  {y.data + begin * y.pitch, y.pitch, far, streamed, remote}, end - begin,
-                                  share_blocks ? threads : 1, written, read);
-    });
-  }
+  const bool far = vectors_are_far(call), remote = vectors_are_remote(call);
+  const bool streamed = !share_blocks && streams(y.data, y.pitch, call.batch * call.out_features);
+  const bool ahead = !share_blocks && row_tiles_ask_ahead(call);
+  const Index size = row_tile_size(call);
+  Index tiles = (call.batch + size - 1) / size;
+  if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
+  parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
+    const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
+    LinesAhead<T> written, read;
+    if (ahead && !streamed && !narrow_machine())
+      written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin, Soon::written};
+    if (ahead && t + 1 < tiles && size * call.widest * Index{sizeof(T)} <= second_level_cache / 2)
+      read = {x.data + end * x.pitch, x.pitch, call.in_features, call.batch * (t + 2) / tiles - end, Soon::read};
+    multiply_row_tile<T>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
+                         {y.data + begin * y.pitch, y.pitch, far, streamed, remote}, end - begin,
+                         share_blocks ? threads : 1, written, read);
+  });
 }
 
 }  // namespace m2::detail
