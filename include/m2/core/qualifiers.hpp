@@ -26,10 +26,11 @@
 
 /// Marks a loop that fills the registers: a function of its own, since it runs out of registers for addresses inside
 /// its callers. Where g++ 12 tunes for Zen 3 or 4 (-march=native there), it parks addresses in vector registers; they
-/// then wait in one queue with the multiplications that are still to be done, 40 cycles for each call. Its generic
-/// tuning parks them on the stack. Everything that such a function calls has to be M2_INLINE.
+/// then wait in one queue with the multiplications that are still to be done, 40 cycles for each call. So does its
+/// generic tuning, less often; that for Haswell parks all on the stack. Everything that such a function calls has to be
+/// M2_INLINE.
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && !defined(__CUDACC__)
-#define M2_REGISTER_LOOP [[gnu::noinline, gnu::target("tune=generic")]]
+#define M2_REGISTER_LOOP [[gnu::noinline, gnu::target("tune=haswell")]]
 #elif defined(__GNUC__)
 #define M2_REGISTER_LOOP [[gnu::noinline]]
 #else

@@ -103,6 +103,10 @@ struct NextBlock {
 /// ones, a tile asks for the next tile's.
 inline constexpr Index near_block = Index{1} << 13;
 
+/// Fewer weights than this make a small block: a call for each tile counts for much, and storing many sums at once for
+/// more.
+inline constexpr Index small_block = 256;
+
 /// All rows of the product for V registers of vectors.
 template <class T, Index V, class Next>
 M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
@@ -110,7 +114,7 @@ M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const 
   constexpr Index planes = planes_of<T>, lanes = Lanes<T>::count;
   const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
   const Index row_stride = w.row_stride * planes;
-  constexpr Index largest = tile_rows<T, V>;
+  const Index largest = w.rows * w.columns < small_block ? most_tile_rows<T, V>() : tile_rows<T, V>;
   TileOperand<T> left{numbers, w.column_stride * planes, row_stride, 1}, right{x.data, x.stride, lanes, x.plane};
   TileResult<RealOf<T>> sums{y.data, y.stride, lanes, y.plane, y.far, y.streamed};
   const Index whole =
@@ -141,7 +145,7 @@ bool narrow_tiles(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, Blo
   if (!narrow_machine() || planes_of<T> == 2 || y.streamed) return false;
   constexpr Index size = sizeof(T);
   const Index weights = w.rows * w.columns;
-  return weights >= 256 && weights * size <= Index{1} << 14 && (w.columns > 16 || !y.far) &&
+  return weights >= small_block && weights * size <= Index{1} << 14 && (w.columns > 16 || !y.far) &&
          (w.columns <= 32 || x.stride * size % 4096 != 0);
 }
 

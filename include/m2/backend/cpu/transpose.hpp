@@ -67,20 +67,25 @@ void transpose_square(const T* in, Index in_stride, T* out, Index out_stride) {
 #endif
 
 /// out(j, i) = in(i, j) for a rows x cols matrix; both have contiguous rows. The walk follows the rows of the side
-/// whose rows lie further apart, so that few pages are in use at a time.
+/// whose rows lie further apart, so that few pages are in use at a time; or of the other one if all pages are few, so
+/// that its lines are used once. The last squares overlap those before them if less than a square is left.
 template <class T>
 void transpose(const T* in, Index in_stride, Index rows, Index cols, T* out, Index out_stride) {
-  constexpr Index n = Lanes<T>::count;
-  const Index whole_rows = rows / n * n, whole_cols = cols / n * n;
-  const bool rows_first = in_stride >= out_stride;
-  const Index outer = rows_first ? whole_rows : whole_cols, inner = rows_first ? whole_cols : whole_rows;
+  constexpr Index n = Lanes<T>::count, few_pages = (Index{1} << 18) / static_cast<Index>(sizeof(T));
+  if (rows < n || cols < n) {
+    for (Index i = 0; i < rows; ++i)
+      for (Index j = 0; j < cols; ++j) out[j * out_stride + i] = in[i * in_stride + j];
+    return;
+  }
+  const bool few = rows * in_stride < few_pages && cols * out_stride < few_pages;
+  const bool rows_first = few != (in_stride >= out_stride);
+  const Index outer = rows_first ? rows : cols, inner = rows_first ? cols : rows;
   for (Index a = 0; a < outer; a += n)
     for (Index b = 0; b < inner; b += n) {
-      const Index i = rows_first ? a : b, j = rows_first ? b : a;
+      const Index from_a = std::min(a, outer - n), from_b = std::min(b, inner - n);
+      const Index i = rows_first ? from_a : from_b, j = rows_first ? from_b : from_a;
       transpose_square(in + i * in_stride + j, in_stride, out + j * out_stride + i, out_stride);
     }
-  for (Index i = 0; i < rows; ++i)
-    for (Index j = i < whole_rows ? whole_cols : 0; j < cols; ++j) out[j * out_stride + i] = in[i * in_stride + j];
 }
 
 }  // namespace m2::detail
