@@ -15,17 +15,26 @@ namespace m2::detail {
 /// Vectors one after the other, features contiguous; `far` if they are not in the second-level cache,
 /// `streamed` if they need not be in any when they are written. The places of far results are asked for where tiles
 /// have 12 sums of 64 bytes: elsewhere it costs up to 8%. Those of `remote` ones while the results before them are
-/// computed, into the second-level cache.
+/// computed, into the second-level cache. If `digit` is not 0, they are the input of one factor whose blocks lie along
+/// the lanes: group by group of blocks, in it digit by digit, `digit` numbers apart, and in that a register for each
+/// vector.
 template <class R>
 struct VectorRows {
   R* data;
   Index pitch;
   bool far = false, streamed = false, remote = false;
+  Index digit = 0;
 };
 
 template <class R>
 VectorRows<const R> as_input(VectorRows<R> rows) {
-  return {rows.data, rows.pitch, rows.far};
+  return {rows.data, rows.pitch, rows.far, false, rows.digit};
+}
+
+/// From one digit of a block to the next, if `inner` blocks lie side by side.
+template <class R>
+Index digit_step(const VectorRows<R>& x, Index inner) {
+  return x.digit != 0 ? x.digit : inner;
 }
 
 /// From one vector of a tile to the next: an odd number of registers, to use all cache sets.
@@ -93,15 +102,16 @@ template <class R>
 void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const VectorRows<const R>& x,
                    const VectorRows<R>& y, Index batch, Index begin, Index end, LinesAhead<R>& soon, Index ahead) {
   constexpr Index lanes = Lanes<R>::count;
-  const bool gathers = gathers_digits(w, inner), narrow = narrow_machine();
+  const bool gathers = x.digit == 0 && gathers_digits(w, inner), narrow = narrow_machine();
   const Index most = gathers || takes_few_vectors(w) ? near_vectors : batch, pitch = (w.terms | 1) * lanes;
   R* const gathered = gathers ? thread_scratch<GatheredDigits, R>(most * pitch) : nullptr;
-  TileOperand<R> left{x.data, gathers ? lanes : inner, gathers ? pitch : x.pitch}, right{w.data, w.term, w.output};
+  TileOperand<R> left{x.data, gathers ? lanes : digit_step(x, inner), gathers ? pitch : x.pitch},
+      right{w.data, w.term, w.output};
   TileResult<R> sums{y.data, y.pitch, inner};
-  const bool asks_results = narrow_machine() && y.remote && !y.streamed;
+  const bool asks_results = narrow && y.remote && !y.streamed;
   Index o = begin / (inner / lanes), i = begin % (inner / lanes) * lanes;
   for (Index g = begin; g < end; ++g) {
-    const R* const from = x.data + o * w.terms * inner + i;
+    const R* const from = x.data + (x.digit != 0 ? g * w.terms * x.digit : o * w.terms * inner + i);
     R* const to = y.data + o * w.outputs * inner + i;
     i += lanes;
     if (i == inner) i = 0, ++o;

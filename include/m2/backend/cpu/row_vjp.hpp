@@ -51,15 +51,16 @@ void rows_gradient(const FactorShape& f, Index group, VectorRows<const R> x, Vec
   }
   const Index groups = f.inner / lanes, o = group / groups, i = group % groups * lanes;
   const R* const from = x.data + o * f.in * f.inner + i;
-  const R* const gradient = g.data + o * f.out * f.inner + i;
+  const R* const gradient = g.data + (g.digit != 0 ? group * f.out * g.digit : o * f.out * f.inner + i);
+  const Index step = digit_step(g, f.inner);
   R* const packed = sums.data + group * packed_group<R>(f);
   for_row_tiles(f.in, most_lane_columns(), [&](Index columns, Index d) {
-    TileOperand<R> left{gradient, g.pitch, f.inner};
+    TileOperand<R> left{gradient, g.pitch, step};
     const TileOperand<R> right{from + d * f.inner, x.pitch, f.inner};
     TileResult<R> to{packed, packed_pitch<R>(f), lanes, 0, sums.far, false, sums.begun};
     for_row_tiles(f.out, most_lane_rows(), [&](Index rows, Index e) {
       soon.ask(lines_beside_gradient);
-      left.data = gradient + e * f.inner;
+      left.data = gradient + e * step;
       to.data = packed + e * packed_pitch<R>(f) + d * lanes;
       lanes_tile<R>(rows, columns)(batch, left, right, to);
     });
@@ -92,14 +93,30 @@ struct RowGradientScratch;
 struct RowSumsScratch;
 struct RowWeightScratch;
 
+/// Brings the digits of vectors together that one group of blocks reads as its outputs' gradients, see VectorRows.
+template <class R>
+void gather_digits(const FactorShape& f, VectorRows<const R> from, R* to, Index digit, Index batch) {
+  constexpr Index lanes = Lanes<R>::count;
+  const Index groups = f.inner / lanes;
+  for (Index b = 0; b < batch; ++b, to += lanes) {
+    const R* vector = from.data + b * from.pitch;
+    for (Index o = 0; o < f.outer; ++o)
+      for (Index e = 0; e < f.out; ++e)
+        for (Index i = 0; i < groups; ++i, vector += lanes)
+          Lanes<R>::load(vector).store(to + ((o * groups + i) * f.out + e) * digit);
+  }
+}
+
 /// One tile: the inputs of all factors are computed again. The caller's vectors are used where they lie unless they are
-/// padded or `far`: what is read several times, at strides that no prefetcher follows, is copied from there first. The
-/// `behind_these` vectors that come next are asked for beside the products of the first factor, which come last.
+/// padded or `far`: what is read several times, at strides that no prefetcher follows, is copied from there first, for
+/// a last factor of blocks along the lanes digit by digit, as its gradients read it. The `behind_these` vectors that
+/// come next are asked for beside the products of the first factor, which come last.
 template <class R>
 void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRows<const R> x, VectorRows<const R> dy,
                            VectorRows<R> dx, std::span<const RowSums<R>> sums, Index batch, Index behind_these) {
   const std::size_t count = call.factors.size();
-  const Index pitch = row_pitch<R>(call.widest), size = batch * pitch;
+  const Index pitch = row_pitch<R>(call.widest), digit = (batch | 1) * Lanes<R>::count,
+              size = std::max(batch * pitch, call.widest / Lanes<R>::count * digit);
   // Buffer f holds the input of factor f; the last two hold gradients.
   R* const memory = thread_scratch<RowVjpScratch, R>((static_cast<Index>(count) + 2) * size);
   const auto buffer = [&](std::size_t b) { return VectorRows<R>{memory + static_cast<Index>(b) * size, pitch}; };
@@ -116,7 +133,12 @@ void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRo
   }
   VectorRows<R> next = buffer(count), other = buffer(count + 1);
   VectorRows<const R> gradient = dy;
-  if (dy.far || call.out_features < call.padded_out()) {
+  if (const FactorShape& last = call.factors.back();
+      dy.far && last.inner > 1 && call.out_features == call.padded_out()) {
+    gradient = {next.data, Lanes<R>::count, false, false, digit};
+    gather_digits(last, dy, next.data, digit, batch);
+    std::swap(next, other);
+  } else if (dy.far || call.out_features < call.padded_out()) {
     copy_rows(dy, call.out_features, next, call.padded_out(), batch);
     gradient = as_input(next);
     std::swap(next, other);
