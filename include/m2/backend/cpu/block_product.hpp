@@ -158,7 +158,7 @@ M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf
   if constexpr (spreads_numbers<T>) {
     constexpr Index step = tile_columns * Lanes<T>::count;
     if (batch >= least_spread_batch<T>)
-      b = batch / step * step, spread_block_product(w, x, y, b, next.before_tile(0, 0));
+      b = batch / step * step, spread_block_product(w, x, y, b, next.before_tile(0, y.data, y.stride, 0, 0));
   }
   if (!narrow_tiles(w, x, y)) {
     if constexpr (widest_columns < T >> 2) block_product_panels<T, widest_columns<T>>(w, x, y, batch, next, b);

@@ -135,7 +135,7 @@ void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRo
   VectorRows<const R> gradient = dy;
   if (const FactorShape& last = call.factors.back();
       dy.far && last.inner > 1 && call.out_features == call.padded_out()) {
-    gradient = {next.data, Lanes<R>::count, false, false, digit};
+    gradient = {next.data, Lanes<R>::count, false, false, false, digit};
     gather_digits(last, dy, next.data, digit, batch);
     std::swap(next, other);
   } else if (dy.far || call.out_features < call.padded_out()) {
