@@ -28,7 +28,7 @@ struct VectorRows {
 
 template <class R>
 VectorRows<const R> as_input(VectorRows<R> rows) {
-  return {rows.data, rows.pitch, rows.far, false, rows.digit};
+  return {rows.data, rows.pitch, rows.far, false, false, rows.digit};
 }
 
 /// From one digit of a block to the next, if `inner` blocks lie side by side.
