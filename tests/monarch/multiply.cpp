@@ -71,6 +71,8 @@ TEST_CASE("Monarch multiply over several tiles and threads", "[monarch]") {
     check_multiply<Cpu, float>(MonarchShape<2>(64, 64), 2, layout, layout);   // threads share blocks
     check_multiply<Cpu, float>(MonarchShape<2>(32, 8), 256, layout, layout);  // digits that share cache sets
   }
+  // 16384 values between the factors: they bypass the caches, too.
+  check_multiply<Cpu, float>(MonarchShape<3>(32, 32, 16), 66, Layout::batch, Layout::batch);
 }
 
 TEST_CASE("Monarch multiply: results that bypass the caches are the same", "[monarch]") {

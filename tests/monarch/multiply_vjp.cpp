@@ -85,6 +85,7 @@ void check_far(const MonarchShape<Order>& shape, Index batch, Index few) {
 TEST_CASE("Monarch VJP of vectors that no near cache holds", "[monarch]") {
   check_far(MonarchShape<1>({FactorShape{128, 2, 2, 16}}), 576, 24);  // 9 MiB: dx bypasses the caches
   check_far(MonarchShape<2>(16, 16), 1024, 64);                       // 2 MiB
+  check_far(MonarchShape<2>(32, 32), 1024, 64);                       // two groups of blocks along the lanes
   check_far(MonarchShape<2>(16, 16), 4096, 64);                       // 4 MiB: dx bypasses them in short blocks, too
 }
 

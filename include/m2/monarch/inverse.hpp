@@ -205,8 +205,10 @@ class MonarchLu {
     std::vector<T> host(static_cast<std::size_t>(count));
     be.download(weights, host.data(), count);
     be.synchronize();
-    return std::all_of(host.begin(), host.end(),
-                       [](const T& w) { return std::isfinite(std::abs(element_cast<WideOf<T>>(w))); });
+    return std::all_of(host.begin(), host.end(), [](const T& w) {
+      return std::isfinite(std::real(element_cast<WideOf<T>>(w))) &&
+             std::isfinite(std::imag(element_cast<WideOf<T>>(w)));
+    });
   }
 
   static const MonarchShape<Order>& checked(const char* op, const MonarchShape<Order>& shape) {

@@ -139,7 +139,7 @@ M2_INLINE void block_product_panels(const BlockWeights<T>& w, BlockVectors<const
 /// True if tiles of one register of vectors are better than wider ones: where sums are stored a few at a time. Not if a
 /// block is so small that calls are the limit, nor if its weights, which each tile reads, leave little of the
 /// first-level cache, or digits a multiple of 4 KiB apart share one of its sets; nor if results bypass the caches,
-/// which takes a longer piece of memory at a time, or are far and of short sums.
+/// which takes a longer piece of memory at a time; nor, in a VJP, if they are far and of short sums.
 template <class T>
 bool narrow_tiles(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y) {
   if (!narrow_machine() || planes_of<T> == 2 || y.streamed) return false;

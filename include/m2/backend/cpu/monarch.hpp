@@ -33,7 +33,7 @@ void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x,
   const Index x_outer = x.distance(f.in * f.inner), y_outer = y.distance(f.out * f.inner);
   const BlockVectors<const R> from = block_of(x, 0, 0, f.in, f.inner);
   BlockVectors<R> to = block_of(y, 0, 0, f.out, f.inner);
-  const bool ask_results = y.far && !y.streamed && narrow_machine();
+  const bool ask_results = y.far && !y.streamed && narrow_machine() && f.blocks() > threads;
   if (ask_results) to.far = false;
   parallel_parts(threads, threads, [&](Index part) {
     const Index begin = part_begin(f.blocks(), part, threads), end = part_begin(f.blocks(), part + 1, threads);
@@ -85,9 +85,9 @@ Index least_tile(const MonarchCall<T>& call) {
 /// are equal, in whole pairs of registers, and every thread has as many. Tiles that spread the weights over registers
 /// first are larger: a buffer of theirs may take the whole cache, and vectors that are used `in_place` need hardly any.
 template <class T>
-Index tile_size(Index widest, Index batch, int threads, Index least = least_width<T>, bool in_place = true) {
+Index tile_size(Index widest, Index batch, int threads, Index least, bool in_place) {
   constexpr Index pair = 2 * Lanes<T>::count, twice = spreads_numbers<T> ? 2 : 1,
-                  size = static_cast<Index>(sizeof(RealOf<T>)), bytes = size * planes_of<T>;
+                  bytes = static_cast<Index>(sizeof(RealOf<T>)) * planes_of<T>;
   const Index fitting = twice * second_level_cache / 2 / (widest * bytes) / pair * pair;
   const Index largest = std::clamp<Index>(fitting, least, (in_place ? twice : 1) * 16 * pair);
   Index tiles = (batch + largest - 1) / largest;
@@ -271,18 +271,18 @@ template <class T>
 void multiply_vectors(const MonarchCall<T>& call, const Vectors<const T>& x, const Vectors<T>& y) {
   using S = SumOf<T>;
   if (call.batch == 0) return;
-  if constexpr (Scalar<T>) {
-    if (packed_tiles && x.feature_stride == 1 && y.feature_stride == 1 && packable<T>(call.factors) && rows_pay(call)) {
+  if constexpr (Scalar<T> && packed_tiles) {
+    if (x.feature_stride == 1 && y.feature_stride == 1 && packable<T>(call.factors) && rows_pay(call)) {
       const T* packed = call.packed;
       if (packed == nullptr && packing_pays(call)) {
         T* memory = thread_scratch<PackedScratch, T>(packed_size<T>(call.factors));
         pack_weights(call, memory);
         packed = memory;
       }
-      if constexpr (packed_tiles) {
-        if (packed != nullptr) return multiply_rows(call, packed, {x.data, x.batch_stride}, {y.data, y.batch_stride});
-      }
+      if (packed != nullptr) return multiply_rows(call, packed, {x.data, x.batch_stride}, {y.data, y.batch_stride});
     }
+  }
+  if constexpr (Scalar<T>) {
     if (call.batch <= Lanes<T>::count / 4) return multiply_few(call, x, y);
   }
   const int threads = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;

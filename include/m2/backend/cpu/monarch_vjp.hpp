@@ -250,7 +250,9 @@ void cpu_monarch_multiply_vjp(const MonarchCall<T>& call, Vectors<const T> x, Ve
                                   {dx.data, dx.batch_stride}, dweights);
   }
   const int available = call.batch * call.widest >= Index{1} << 13 ? available_threads() : 1;
-  const Index tile = tile_size<S>(call.widest, call.batch, available), tiles = (call.batch + tile - 1) / tile;
+  const bool in_place = x.batch_stride == 1 && dy.batch_stride == 1;
+  const Index tile = tile_size<S>(call.widest, call.batch, available, least_width<S>, in_place);
+  const Index tiles = (call.batch + tile - 1) / tile;
   const int threads = tiles >= available ? available : 1;
   const bool far = vectors_are_far(call);
   bool streamed = false;

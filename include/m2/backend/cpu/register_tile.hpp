@@ -24,7 +24,7 @@ struct TileOperand {
 
 /// Where the sums (j, v) go. A `far` result is not in the first two caches yet: its lines are asked for at the start.
 /// The sums replace it, or add to it. One that is `streamed` bypasses the caches (stream_lanes), if the left
-/// operand is registers, four registers or more lie side by side, or a single one that is a whole cache line.
+/// operand is registers, four registers or more lie side by side, or so many that they are one cache line.
 template <class R>
 struct TileResult {
   R* data;

@@ -74,9 +74,10 @@ void copy_rows(VectorRows<const R> from, Index features, VectorRows<R> to, Index
   }
 }
 
-/// True if, while a tile is at work, the vectors of the next one are asked for beside its last factor, and its results
-/// beside the first of two: sums have to be long enough to hide it. Where tiles have 24 sums it costs a fifth of the
-/// time (Sapphire Rapids).
+/// True if, while a tile is at work, the vectors of the next one are asked for beside its last factor, and, where
+/// registers have less than 64 bytes, its results beside the first: sums have to be long enough to hide it. Where tiles
+/// have 12 sums of 64 bytes, results are asked for later (VectorRows); where they have 24, all this costs a fifth of
+/// the time (Sapphire Rapids).
 template <class T>
 bool row_tiles_ask_ahead(const MonarchCall<T>& call) {
   if (tile_sums() > 12) return false;

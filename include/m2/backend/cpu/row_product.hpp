@@ -13,8 +13,8 @@
 namespace m2::detail {
 
 /// Vectors one after the other, features contiguous; `far` if they are not in the second-level cache,
-/// `streamed` if they need not be in any when they are written. The places of far results are asked for where tiles
-/// have 12 sums of 64 bytes: elsewhere it costs up to 8%. Those of `remote` ones while the results before them are
+/// `streamed` if they need not be in any when they are written. A tile asks for the places of far results where it has
+/// 12 sums of 64 bytes: elsewhere that costs up to 8%. Those of `remote` ones while the results before them are
 /// computed, into the second-level cache. If `digit` is not 0, they are the input of one factor whose blocks lie along
 /// the lanes: group by group of blocks, in it digit by digit, `digit` numbers apart, and in that a register for each
 /// vector.
@@ -237,9 +237,9 @@ void rows_product(const FactorShape& f, const R* weights, const VectorRows<const
 /// All of y = W x where nothing else is needed soon.
 template <class R>
 void rows_product(const FactorShape& f, const R* weights, const VectorRows<const R>& x, const VectorRows<R>& y,
-                  Index batch, Index ahead = 0) {
+                  Index batch) {
   LinesAhead<R> nothing;
-  rows_product<false, R>(f, weights, x, y, batch, 0, 1, nothing, ahead);
+  rows_product<false, R>(f, weights, x, y, batch, 0, 1, nothing);
 }
 
 /// True if the weights of a factor, which every tile of vectors reads once, come from far behind the second-level
@@ -267,14 +267,14 @@ inline FactorShape group_of(const FactorShape& f, Index groups) { return {f.oute
 struct GroupScratch;
 
 /// Two nested factors, for a few vectors and one group at a time: what is between them stays in the first-level cache.
-/// Vectors that are far are asked for while those before them meet the first factor.
-/// `packed` holds both, one behind the other. The part of the groups that `part` of `parts` stands for.
+/// Vectors that are far are asked for while those before them meet the first factor. `packed` holds both, one behind
+/// the other. The part of the groups that `part` of `parts` stands for.
 template <class R>
 void rows_product_of_two(const FactorShape& first, const FactorShape& second, const R* packed, VectorRows<const R> x,
                          VectorRows<R> y, Index batch, Index part, Index parts) {
-  const bool far = weights_are_far<R>(first);  // and so those of the second, which are as many
-  const bool asks = x.far && narrow_machine() && !far;
-  const Index vectors = far ? 8 : 16;
+  const bool far_weights = weights_are_far<R>(first);  // and so those of the second, which are as many
+  const bool asks = x.far && narrow_machine() && !far_weights;
+  const Index vectors = far_weights ? 8 : 16;
   const FactorShape f = group_of(first, second.outer), s = group_of(second, second.outer);
   const R* const packed_second = packed + packed_size<R>(first);
   const Index pitch = row_pitch<R>(s.in_size());
@@ -282,7 +282,7 @@ void rows_product_of_two(const FactorShape& first, const FactorShape& second, co
   for (Index o = part_begin(second.outer, part, parts); o < part_begin(second.outer, part + 1, parts); ++o)
     for (Index b = 0; b < batch; b += vectors) {
       const Index count = std::min(vectors, batch - b);
-      const bool last = b + count == batch, ahead = far && last;
+      const bool last = b + count == batch, ahead = far_weights && last;
       const Index next_group = last ? o + 1 : o, next = last ? 0 : b + count;
       LinesAhead<R> soon, nothing;
       if (asks && next_group < second.outer)

@@ -98,7 +98,7 @@ M2_INLINE void packed_times_vector(PackedBlock<R> w, const R* x, Index x_step, R
   }
 }
 
-/// y = W x for blocks, one behind the other, whose inputs are neighbours and whose outputs are more than one register.
+/// y = W x for blocks, one behind the other, whose inputs are neighbours, with any number of registers of outputs.
 template <class R>
 M2_REGISTER_LOOP void wide_blocks_times_vector(Index blocks, Index terms, Index outputs, const R* w, const R* x, R* y) {
   constexpr Index lanes = Lanes<R>::count;

@@ -7,7 +7,7 @@
 #include "m2/backend/cpu/row_multiply.hpp"
 
 /// The VJP of the Monarch multiply for vectors whose features are contiguous. No element is moved between the factors,
-/// nor for either of the two products.
+/// nor for either of the two products, but far gradients of results.
 namespace m2::detail {
 
 /// True if every factor can be packed, and so can its transpose.
