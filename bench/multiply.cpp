@@ -130,7 +130,7 @@ void square_case(Findings& found, const Effort& effort, Index n, Index batch, La
 
 /// A product of any shape and type against its own FMA peak.
 template <int Order, class T>
-double share_of_peak(Findings& found, const Effort& effort, const char* measure, Product<Order, T>& p) {
+void share_of_peak(Findings& found, const Effort& effort, const char* measure, Product<Order, T>& p) {
   using R = RealOf<T>;
   const Rounds rounds(effort, {p.contestant(), fma_peak<R>()});
   const double per_call = FmaLoop<R>::flops;
@@ -139,7 +139,6 @@ double share_of_peak(Findings& found, const Effort& effort, const char* measure,
   found.note("GFLOP/s", p.flops() / rounds.seconds(ours) * 1e-9);
   found.note("us", rounds.seconds(ours) * 1e6);
   found.add(measure, share, roofline(p.flops(), p.weight_bytes() + p.vector_bytes(), rate));
-  return share;
 }
 
 void order3_case(Findings& found, const Effort& effort, Index n, Index batch, Layout layout) {
@@ -236,18 +235,16 @@ void register_multiply_cases(const Effort& effort) {
       const Index weights = 2 * n * static_cast<Index>(std::lround(std::sqrt(static_cast<double>(n))));
       one_vector_case(found, effort, n, (Index{1} << 26) / weights);  // 256 MiB
     });
-  for (const Index n : {1024, 4096})
-    for (const Layout layout : layouts)
-      register_case("double/" + at(n, 256, layout), [=](Findings& found) {
-        Product<2, double> p(balanced_shape<2>(n), 256, layout);
-        share_of_peak(found, effort, "double", p);
-      });
-  for (const Index n : {1024, 4096})
-    for (const Layout layout : layouts)
-      register_case("complex/" + at(n, 256, layout), [=](Findings& found) {
-        Product<2, std::complex<float>> p(balanced_shape<2>(n), 256, layout);
-        share_of_peak(found, effort, "complex", p);
-      });
+  const auto register_type = [&]<class T>(const char* measure, T) {
+    for (const Index n : {1024, 4096})
+      for (const Layout layout : layouts)
+        register_case(std::string(measure) + "/" + at(n, 256, layout), [=](Findings& found) {
+          Product<2, T> p(balanced_shape<2>(n), 256, layout);
+          share_of_peak(found, effort, measure, p);
+        });
+  };
+  register_type("double", double{});
+  register_type("complex", std::complex<float>{});
   for (const Index tokens : {128, 4096}) {
     const std::string name = "768-3072-768/4-blocks/tokens:" + std::to_string(tokens);
     register_case("rectangular/order2/" + name, [=](Findings& found) {

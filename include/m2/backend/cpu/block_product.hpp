@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "m2/backend/cpu/block.hpp"
 #include "m2/backend/cpu/lines_ahead.hpp"
 #include "m2/backend/cpu/register_tile.hpp"
 #include "m2/backend/cpu/spread_product.hpp"

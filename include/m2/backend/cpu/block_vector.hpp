@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "m2/backend/cpu/block_product.hpp"
+#include "m2/backend/cpu/block.hpp"
+#include "m2/backend/cpu/transpose.hpp"
 
 /// The products of a Monarch factor's blocks with one vector. They are bound by reading the weights, so that is done in
 /// the order in which the weights lie in memory, with digits along the lanes.

@@ -14,10 +14,14 @@
 /// distance would often be a power of two and share few cache sets.
 namespace m2::detail {
 
-/// Numbers from one output to the next in the packed weights of blocks along the lanes.
+/// Numbers from one output to the next in the packed weights of blocks along the lanes, with so many inputs.
+template <class R>
+constexpr Index packed_pitch(Index inputs) {
+  return (inputs + 1) * Lanes<R>::count;
+}
 template <class R>
 Index packed_pitch(const FactorShape& f) {
-  return (f.in + 1) * Lanes<R>::count;
+  return packed_pitch<R>(f.in);
 }
 
 /// Numbers from one group of `lanes` blocks to the next.

@@ -171,12 +171,13 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, const VectorRows
   Index tiles = (call.batch + size - 1) / size;
   if (!share_blocks) tiles = (tiles + threads - 1) / threads * threads;
   parallel_parts(tiles, share_blocks ? 1 : threads, [&](Index t) {
-    const Index begin = call.batch * t / tiles, end = call.batch * (t + 1) / tiles;
+    const Index begin = part_begin(call.batch, t, tiles), end = part_begin(call.batch, t + 1, tiles);
     LinesAhead<T> written, read;
     if (ahead && !streamed && !narrow_machine())
       written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin, Soon::written};
     if (ahead && t + 1 < tiles && size * call.widest * Index{sizeof(T)} <= second_level_cache / 2)
-      read = {x.data + end * x.pitch, x.pitch, call.in_features, call.batch * (t + 2) / tiles - end, Soon::read};
+      read = {x.data + end * x.pitch, x.pitch, call.in_features, part_begin(call.batch, t + 2, tiles) - end,
+              Soon::read};
     multiply_row_tile<T>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
                          {y.data + begin * y.pitch, y.pitch, far, streamed, remote}, end - begin,
                          share_blocks ? threads : 1, written, read);

@@ -132,7 +132,7 @@ M2_REGISTER_LOOP void narrow_blocks_times_vector(Index blocks, Index terms, cons
 template <class R>
 M2_REGISTER_LOOP void short_group_times_vector(Index terms, Index outputs, const R* w, Index inner, const R* x, R* y) {
   constexpr Index lanes = Lanes<R>::count;
-  packed_times_vector<R, Left::lanes, lane_outputs>({w, terms, outputs, lanes, (terms + 1) * lanes}, x, lanes, y,
+  packed_times_vector<R, Left::lanes, lane_outputs>({w, terms, outputs, lanes, packed_pitch<R>(terms)}, x, lanes, y,
                                                     inner);
 }
 
@@ -148,7 +148,8 @@ M2_REGISTER_LOOP void long_group_times_vector(Index terms, Index outputs, const 
     held[k] = Lanes<R>::load(x + k * inner);
     keep_in_register(held[k]);
   });
-  for (; outputs > 0; --outputs, w += lanes, y += inner) {  // behind the terms of an output there is a gap
+  constexpr Index gap = packed_pitch<R>(0);  // behind the terms of an output
+  for (; outputs > 0; --outputs, w += gap, y += inner) {
     Lanes<R> sums[std::size_t{vector_sums}];
     for_constants<vector_sums>([&](auto k) M2_INLINE_LAMBDA { sums[k] = Lanes<R>::load(w + k * lanes) * held[k]; });
     for_constants<held_terms - vector_sums>([&](auto k) M2_INLINE_LAMBDA {

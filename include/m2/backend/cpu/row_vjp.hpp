@@ -216,7 +216,7 @@ void multiply_vjp_rows(const MonarchCall<R>& call, VectorRows<const R> x, Vector
     const Index begin = part_begin(call.batch, part, parts), end = part_begin(call.batch, part + 1, parts);
     const Index tiles = (end - begin + largest - 1) / largest;
     for (Index t = 0; t < tiles; ++t) {
-      const Index from = begin + (end - begin) * t / tiles, to = begin + (end - begin) * (t + 1) / tiles;
+      const Index from = begin + part_begin(end - begin, t, tiles), to = begin + part_begin(end - begin, t + 1, tiles);
       multiply_vjp_row_tile<R>(
           call, packed, {x.data + from * x.pitch, x.pitch, far}, {dy.data + from * dy.pitch, dy.pitch, far},
           {dx.data + from * dx.pitch, dx.pitch, far, streamed}, {own, count}, to - from, std::min(largest, end - to));

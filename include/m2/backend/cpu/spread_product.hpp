@@ -4,30 +4,13 @@
 #include <array>
 #include <utility>
 
+#include "m2/backend/cpu/block.hpp"
 #include "m2/backend/cpu/register_tile.hpp"
 #include "m2/backend/cpu/scratch.hpp"
 
 /// The products of a block with a batch whose vectors lie along the lanes, where a number that multiplies a register
 /// has to be spread over one first (SSE2): once for all vectors.
 namespace m2::detail {
-
-/// The weights of one block, element (row, column) at data[row * row_stride + column * column_stride].
-template <class T>
-struct BlockWeights {
-  const T* data;
-  Index rows, columns, row_stride, column_stride;
-};
-
-/// The vectors of one block: digit d at data + d * stride, the batch contiguous; complex numbers in planes. `far` and
-/// `streamed` as in VectorTile.
-template <class R>
-struct BlockVectors {
-  R* data;
-  Index stride, plane;
-  bool far = false, streamed = false;
-
-  BlockVectors at(Index offset) const { return {data + offset, stride, plane, far, streamed}; }
-};
 
 /// True if tiles of real numbers take weights that are spread over registers, and for how many vectors that pays: it
 /// takes as long as two products with a register of vectors.
