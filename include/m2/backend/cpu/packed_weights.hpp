@@ -16,7 +16,7 @@ namespace m2::detail {
 
 /// Numbers from one output to the next in the packed weights of blocks along the lanes, with so many inputs.
 template <class R>
-constexpr Index packed_pitch(Index inputs) {
+M2_INLINE constexpr Index packed_pitch(Index inputs) {
   return (inputs + 1) * Lanes<R>::count;
 }
 template <class R>
