@@ -108,15 +108,23 @@ M2_INLINE Lanes<T> repeat_piece(const T* from) {
 #endif
   return result;
 }
+/// The lanes `At` of a, behind them those of b. nvcc would hand g++ a builtin whose pack it has lost.
+template <std::size_t... At, class T>
+M2_INLINE Lanes<T> shuffle_lanes(Lanes<T> a, [[maybe_unused]] Lanes<T> b) {
+#if defined(__GNUC__) && !defined(__CUDACC__)
+  return {__builtin_shufflevector(a.v, b.v, static_cast<int>(At)...)};
+#else
+  constexpr std::size_t n = sizeof...(At), from[] = {At...};
+  Lanes<T> result = a;
+  for (std::size_t i = 0; i < n; ++i) result.v[i] = from[i] < n ? a.v[from[i]] : b.v[from[i] - n];
+  return result;
+#endif
+}
 /// Number `At` of every 16 bytes in all places of these 16 bytes.
 template <std::size_t At, class T, std::size_t... I>
 M2_INLINE Lanes<T> spread_in_pieces(Lanes<T> lanes, std::index_sequence<I...>) {
   constexpr std::size_t piece = 16 / sizeof(T);
-#if defined(__GNUC__)
-  return {__builtin_shufflevector(lanes.v, lanes.v, static_cast<int>(I / piece * piece + At)...)};
-#else
-  return {{lanes.v[I / piece * piece + At]...}};
-#endif
+  return shuffle_lanes<(I / piece * piece + At)...>(lanes, lanes);
 }
 
 /// A complex number as register tiles take it: std::complex has functions that are not always inlined there.
@@ -232,6 +240,12 @@ M2_INLINE void hide_origin([[maybe_unused]] T*& pointer) {
 #endif
 }
 
+/// The same bytes as floats.
+template <class T>
+M2_INLINE Lanes<float> as_floats(Lanes<T> lanes) {
+  return Lanes<float>::load(reinterpret_cast<const float*>(&lanes));
+}
+
 /// Stores a whole register past the caches, where the machine can: for what nobody reads before it would have left
 /// them. The address is a multiple of the register's size; finish_streams() comes before another thread may read.
 template <class T>
@@ -239,11 +253,11 @@ M2_INLINE void stream_lanes(Lanes<T> lanes, T* to) {
 #if defined(__clang__)
   __builtin_nontemporal_store(lanes.v, reinterpret_cast<typename Lanes<T>::Vector*>(to));
 #elif defined(__GNUC__) && defined(__AVX512F__)
-  __builtin_ia32_movntps512(reinterpret_cast<float*>(to), reinterpret_cast<Lanes<float>::Vector>(lanes.v));
+  __builtin_ia32_movntps512(reinterpret_cast<float*>(to), as_floats(lanes).v);
 #elif defined(__GNUC__) && defined(__AVX__)
-  __builtin_ia32_movntps256(reinterpret_cast<float*>(to), reinterpret_cast<Lanes<float>::Vector>(lanes.v));
+  __builtin_ia32_movntps256(reinterpret_cast<float*>(to), as_floats(lanes).v);
 #elif defined(__GNUC__) && defined(__SSE__)
-  __builtin_ia32_movntps(reinterpret_cast<float*>(to), reinterpret_cast<Lanes<float>::Vector>(lanes.v));
+  __builtin_ia32_movntps(reinterpret_cast<float*>(to), as_floats(lanes).v);
 #else
   lanes.store(to);
 #endif

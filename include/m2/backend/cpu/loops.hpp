@@ -8,12 +8,13 @@
 
 namespace m2::detail {
 
-/// The loops of one row. Iterations are independent, which is what `omp simd` tells the compiler.
+/// The loops of one row. Iterations are independent, which is what `omp simd` tells the compiler. M2_HD, since nvcc
+/// takes every body that calls them for one that might run on a GPU.
 struct CpuTeam {
   Index width;
 
   template <class F>
-  void each(F&& f) const {
+  M2_HD void each(F&& f) const {
 #ifdef _OPENMP
 #pragma omp simd
 #endif
@@ -21,7 +22,7 @@ struct CpuTeam {
   }
 
   template <class F>
-  auto sum(F&& f) const {
+  M2_HD auto sum(F&& f) const {
     std::decay_t<decltype(f(Index{}))> total = 0;
 #ifdef _OPENMP
 #pragma omp simd reduction(+ : total)
@@ -31,7 +32,7 @@ struct CpuTeam {
   }
 
   template <class F>
-  auto max(F&& f) const {
+  M2_HD auto max(F&& f) const {
     auto best = f(Index{0});
 #ifdef _OPENMP
 #pragma omp simd reduction(max : best)

@@ -13,14 +13,13 @@ namespace m2::detail {
 template <std::size_t Half, class T, std::size_t... I>
 M2_INLINE Lanes<T> interleave(Lanes<T> a, Lanes<T> b, std::index_sequence<I...>) {
   constexpr std::size_t n = sizeof...(I), piece = 16 / sizeof(T);
-  return {__builtin_shufflevector(
-      a.v, b.v, static_cast<int>((I % 2 == 0 ? 0 : n) + I / piece * piece + Half * piece / 2 + I % piece / 2)...)};
+  return shuffle_lanes<((I % 2 == 0 ? 0 : n) + I / piece * piece + Half * piece / 2 + I % piece / 2)...>(a, b);
 }
 /// Of all pieces of 16 bytes of a, then b, the even (Odd 0) or odd (Odd 1) ones.
 template <std::size_t Odd, class T, std::size_t... I>
 M2_INLINE Lanes<T> every_other_piece(Lanes<T> a, Lanes<T> b, std::index_sequence<I...>) {
   constexpr std::size_t piece = 16 / sizeof(T);
-  return {__builtin_shufflevector(a.v, b.v, static_cast<int>((2 * (I / piece) + Odd) * piece + I % piece)...)};
+  return shuffle_lanes<((2 * (I / piece) + Odd) * piece + I % piece)...>(a, b);
 }
 
 /// A square of one register's width transposed in registers: first the squares of 16 bytes in it, log2(width) rounds

@@ -36,7 +36,8 @@ struct VectorTile {
   Index distance(Index n) const { return n * stride + (gap == 0 ? 0 : n / group * gap); }
   /// The tile from the first feature of a group on.
   VectorTile from_feature(Index f) const { return {feature(f), stride, plane, group, gap, far, streamed}; }
-  operator VectorTile<const R>() const requires(!std::is_const_v<R>) {
+  template <class C>
+  requires(std::is_same_v<C, const R> && !std::is_const_v<R>) operator VectorTile<C>() const {
     return {data, stride, plane, group, gap, far, streamed};
   }
 };
