@@ -12,7 +12,7 @@
 #include "m2/backend/cpu/monarch_vjp.hpp"
 #include "m2/backend/cpu/sixteen_bit.hpp"
 
-namespace m2 {
+namespace m2::inline M2_INSTRUCTION_SET {
 
 /// The CPU backend: Eigen for matrix products, OpenMP (when the compiler has it on) for loops. It has no state; the
 /// number of threads is OpenMP's own, OMP_NUM_THREADS or omp_set_num_threads. Everything is complete on return.
@@ -114,4 +114,4 @@ class Cpu {
 
 static_assert(Backend<Cpu>);
 
-}  // namespace m2
+}  // namespace m2::inline M2_INSTRUCTION_SET

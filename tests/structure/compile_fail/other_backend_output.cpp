@@ -1,5 +1,5 @@
-// expect: deduced conflicting types for parameter 'B' ('m2::Cpu' and 'm2::test::Serial')
-// or:     deduced conflicting types for parameter 'B' ('m2::Cpu' vs. 'm2::test::Serial')
+// expect: Cpu' and 'm2::test::Serial')
+// or:     Cpu' vs. 'm2::test::Serial')
 #include "m2/backend/cpu.hpp"
 #include "tests/serial_backend.hpp"
 

@@ -1,9 +1,10 @@
 #pragma once
 
+#include "m2/backend/cpu/instruction_set.hpp"
 #include "m2/core/index.hpp"
 
 /// One block of a Monarch factor and the vectors that it meets, as the products of blocks take them.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// The weights of one block, element (row, column) at data[row * row_stride + column * column_stride].
 template <class T>
@@ -23,4 +24,4 @@ struct BlockVectors {
   BlockVectors at(Index offset) const { return {data + offset, stride, plane, far, streamed}; }
 };
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

@@ -12,7 +12,7 @@
 #include "m2/backend/cpu/transpose.hpp"
 
 /// The products of a Monarch factor's blocks with a batch whose vectors lie along the lanes.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// The largest register tile of V registers side by side: 24 of 32 registers of sums, or 12 of 16. A complex number
 /// takes two registers. Tiles one register wide have 8 rows, enough to hide the latency of a sum, where there are few
@@ -168,4 +168,4 @@ M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf
   block_product_panels<T, 1>(w, x, y, batch, next, b);
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

@@ -8,7 +8,7 @@
 #include "m2/backend/cpu/gemm.hpp"
 
 /// LU decompositions of many small matrices, one for each block of a Monarch factor, and solves with them.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 template <class T>
 using EigenBlock = Eigen::Map<EigenMatrix<T, Eigen::RowMajor>>;
@@ -80,4 +80,4 @@ void cpu_lu_solve(View<const T, 3, B> lu, View<const std::int32_t, 2, B> order, 
   });
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

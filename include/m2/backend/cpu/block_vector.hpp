@@ -7,7 +7,7 @@
 
 /// The products of a Monarch factor's blocks with one vector. They are bound by reading the weights, so that is done in
 /// the order in which the weights lie in memory, with digits along the lanes.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// Lane j of the result is the sum of all lanes of rows[j], for as many rows as a register has lanes. Every round adds
 /// halves, first those of every 16 bytes, then those of registers, and puts the sums of two rows side by side.
@@ -63,4 +63,4 @@ void block_times_vector(const BlockWeights<T>& w, const T* x, T* y, Index y_stri
   }
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

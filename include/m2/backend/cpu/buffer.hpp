@@ -10,9 +10,10 @@
 #include <sys/mman.h>
 #endif
 
+#include "m2/backend/cpu/instruction_set.hpp"
 #include "m2/core/checked_size.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 struct FreeAligned {
   std::align_val_t alignment{64};
@@ -62,4 +63,4 @@ class CpuBuffer {
   CpuMemory memory_;
 };
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

@@ -8,7 +8,7 @@
 #include "m2/core/dft_plan.hpp"
 #include "m2/core/view.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// How activations (batch, length, channels) are signals of a long convolution, and where these lie in memory.
 ///
@@ -127,4 +127,4 @@ class ConvolutionTiles {
   Index tile_pairs_ = 0;
 };
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

@@ -5,7 +5,7 @@
 
 #include "m2/backend/cpu/dft_stages.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// Circular convolution of size M of two real signals, each with a kernel of its own, by the DFT as a Monarch product.
 /// The signals are the real and the imaginary part of one complex signal z = a + i b, and so are the kernels. Their
@@ -291,4 +291,4 @@ class CpuDftConvolution : private CpuDftStages<T> {
   Index length_ = 0;
 };
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

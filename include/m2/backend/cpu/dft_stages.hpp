@@ -8,7 +8,7 @@
 #include "m2/core/butterfly.hpp"
 #include "m2/core/dft_plan.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// How results get to memory: they replace what is there, past the caches (stream_lanes) if `streamed`; or add to it.
 enum class RowStore { plain, streamed, add };
@@ -225,4 +225,4 @@ class CpuDftStages {
   std::vector<T> twiddles_;
 };
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

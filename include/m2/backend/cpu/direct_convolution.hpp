@@ -5,7 +5,7 @@
 #include "m2/backend/cpu/dft_stages.hpp"
 #include "m2/backend/cpu/lanes.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// The same tile operations as CpuDftConvolution by direct summation, with one kernel for both signals: for short
 /// sequences, and causal to the last bit. A kernel is its lags, positions() = 2 length - 1 of them in circular order.
@@ -131,4 +131,4 @@ class CpuDirectConvolution {
   bool bidirectional_ = false;
 };
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

@@ -4,7 +4,7 @@
 
 #include "m2/backend/cpu/scratch.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 struct LeftPacking;
 struct RightPacking;
@@ -46,4 +46,4 @@ void eigen_add_product(const Left& a, const Right& b, Out& c) {
   c.noalias() += a * b;
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

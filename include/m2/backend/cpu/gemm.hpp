@@ -9,7 +9,7 @@
 #include "m2/core/scalar.hpp"
 #include "m2/core/view.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// A matrix in memory with any two strides; a stride counts as 1 when its extent is 1.
 template <class T>
@@ -114,4 +114,4 @@ void cpu_gemm(View<const T, 4, B> a, View<const T, 4, B> b, View<T, 4, B> c, boo
   });
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

@@ -5,19 +5,11 @@
 #include <cstring>
 #include <utility>
 
+#include "m2/backend/cpu/instruction_set.hpp"
 #include "m2/core/butterfly.hpp"
 #include "m2/core/index.hpp"
 
-namespace m2::detail {
-
-/// Bytes of the widest SIMD register that this translation unit is compiled for.
-#if defined(__AVX512F__)
-inline constexpr Index register_bytes = 64;
-#elif defined(__AVX__)
-inline constexpr Index register_bytes = 32;
-#else
-inline constexpr Index register_bytes = 16;
-#endif
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// True if a number that multiplies a register comes from memory, or from a lane of another register, at no cost beyond
 /// a load. With SSE2 it is spread over a register by an instruction more, which is done once for all its products.
@@ -301,4 +293,4 @@ M2_INLINE void prefetch_far([[maybe_unused]] const void* address) {
 #endif
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

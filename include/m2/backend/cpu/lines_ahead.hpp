@@ -2,7 +2,7 @@
 
 #include "m2/backend/cpu/lanes.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// Whether lines of memory will be read, and belong into the second-level cache, or written.
 enum class Soon { read, written };
@@ -36,4 +36,4 @@ class LinesAhead {
   Soon soon_ = Soon::read;
 };
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

@@ -11,7 +11,7 @@
 #include "m2/core/dft_plan.hpp"
 #include "m2/core/view.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// The long convolution on the CPU; monarch/long_convolution.hpp checks shapes and calls it.
 ///
@@ -255,4 +255,4 @@ class CpuLongConvolution : private ConvolutionTiles<T, B> {
   typename B::template Buffer<T> workspace_;
 };
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

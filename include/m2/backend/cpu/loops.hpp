@@ -6,7 +6,7 @@
 #include "m2/backend/cpu/scratch.hpp"
 #include "m2/backend/cpu/threads.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// The loops of one row. Iterations are independent, which is what `omp simd` tells the compiler. M2_HD, since nvcc
 /// takes every body that calls them for one that might run on a GPU.
@@ -105,4 +105,4 @@ double cpu_sum(Index n, const F& f) {
   return total;
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

@@ -10,11 +10,11 @@
 #include "m2/backend/cpu/gemm.hpp"
 #include "m2/backend/cpu/threads.hpp"
 
-namespace m2 {
-
+namespace m2::inline M2_INSTRUCTION_SET {
 class Cpu;
+}
 
-namespace detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// The best approximation of rank r of one small matrix, A ~ left right, as a truncated SVD gives it. One object serves
 /// many matrices and keeps its working memory.
@@ -118,7 +118,9 @@ class LowRank {
   Eigen::SelfAdjointEigenSolver<Matrix> eigen_;
 };
 
-}  // namespace detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET
+
+namespace m2 {
 
 /// body(i, low_rank) for i in [0, count) on all threads, each with a detail::LowRank<W> of its own; what
 /// monarch/projection.hpp asks of a backend.

@@ -14,7 +14,7 @@
 /// The Monarch multiply on the CPU. The batch is cut into tiles that stay in cache through all factors; in a tile the
 /// batch is contiguous, so that the permutations between factors are strides. A tile is read from and written to the
 /// caller's memory directly where the batch is contiguous there, and transposed in registers on the way otherwise.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// The vectors of block (o, i) of a factor with this many digits.
 template <class R>
@@ -311,4 +311,4 @@ M2_INLINE void cpu_monarch_multiply(const MonarchCall<T>& call, const Vectors<co
   multiply_vectors(call, x, y);
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

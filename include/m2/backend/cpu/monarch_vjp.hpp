@@ -8,7 +8,7 @@
 #include "m2/backend/cpu/row_vjp.hpp"
 
 /// The VJP of the Monarch multiply on the CPU, on the tiles of the multiply.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 struct GradientScratch;
 
@@ -271,4 +271,4 @@ void cpu_monarch_multiply_vjp(const MonarchCall<T>& call, Vectors<const T> x, Ve
   sums.finish();
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

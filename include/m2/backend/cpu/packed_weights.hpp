@@ -12,7 +12,7 @@
 /// A factor with inner = 1: outputs lie along the lanes, (outer, in, out). Others: blocks lie along the lanes,
 /// (outer, inner / lanes, out, in, lane), with a gap of one register behind the inputs of an output, because their
 /// distance would often be a power of two and share few cache sets.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// Numbers from one output to the next in the packed weights of blocks along the lanes, with so many inputs.
 template <class R>
@@ -97,4 +97,4 @@ void accumulate_packed(const FactorShape& f, Index group, const R* packed, R* gr
   }
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

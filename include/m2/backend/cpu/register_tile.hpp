@@ -10,7 +10,7 @@
 /// The one arithmetic loop of the Monarch multiply and of its VJP: a tile of J x V registers of sums that stay in
 /// registers while J numbers, or J registers, of one operand meet V registers of the other. What lies along the lanes
 /// (vectors of the batch, outputs of a block, blocks) and what is summed over is a matter of strides.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// The elements (k, j) of an operand, k the index that is summed over: numbers or whole registers. Strides count real
 /// numbers; `plane` is the distance from a real part to its imaginary part. If `ahead` is not 0, what lies that far
@@ -176,4 +176,4 @@ M2_INLINE void for_row_tiles(Index rows, Index largest, F&& f) {
   }
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

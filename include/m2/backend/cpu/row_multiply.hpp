@@ -8,7 +8,7 @@
 
 /// The Monarch multiply of vectors whose features are contiguous, by packed weights. The batch is cut into tiles that
 /// stay in cache through all factors; the first factor reads the caller's vectors, the last one writes the caller's.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// True if packing, which moves all weights, moves less than transposing the vectors does.
 template <class T>
@@ -184,4 +184,4 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, const VectorRows
   });
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

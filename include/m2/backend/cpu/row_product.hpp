@@ -10,7 +10,7 @@
 /// The products of a Monarch factor with vectors whose features are contiguous. No element is moved: where blocks read
 /// digits that are neighbours (inner = 1), a number of the vector meets registers of outputs; where they do not, the
 /// lanes are neighbouring blocks, and registers of the vector meet registers of weights.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// Vectors one after the other, features contiguous; `far` if they are not in the second-level cache,
 /// `streamed` if they need not be in any when they are written. A tile asks for the places of far results where it has
@@ -297,4 +297,4 @@ void rows_product_of_two(const FactorShape& first, const FactorShape& second, co
     }
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

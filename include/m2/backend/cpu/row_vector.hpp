@@ -11,7 +11,7 @@
 /// The products of a packed Monarch factor with one vector. They are bound by reading the weights, each of which is
 /// used once: so few streams through memory, as many independent sums as hide the latency of a multiply-add, and no
 /// call for each block.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// A matrix in the packed form of one block, or of `lanes` blocks side by side: the register of term k and output e
 /// lies at data + k * term + e * output.
@@ -205,4 +205,4 @@ void vector_product(const FactorShape& f, const R* packed, const R* x, R* y, Ind
   }
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

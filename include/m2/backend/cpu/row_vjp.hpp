@@ -8,7 +8,7 @@
 
 /// The VJP of the Monarch multiply for vectors whose features are contiguous. No element is moved between the factors,
 /// nor for either of the two products, but far gradients of results.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// True if every factor can be packed, and so can its transpose.
 template <class R>
@@ -226,4 +226,4 @@ void multiply_vjp_rows(const MonarchCall<R>& call, VectorRows<const R> x, Vector
   accumulate_row_gradients<R>(call.factors, sums, parts, dweights);
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

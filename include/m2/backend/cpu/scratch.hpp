@@ -2,7 +2,7 @@
 
 #include "m2/backend/cpu/buffer.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// Memory that grows when more of it is asked for than ever before; its contents are lost then.
 class ScratchMemory {
@@ -33,4 +33,4 @@ T* thread_scratch(Index n) {
   return static_cast<T*>(memory.at_least(n, sizeof(T)));
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

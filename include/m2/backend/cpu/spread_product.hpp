@@ -10,7 +10,7 @@
 
 /// The products of a block with a batch whose vectors lie along the lanes, where a number that multiplies a register
 /// has to be spread over one first (SSE2): once for all vectors.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// True if tiles of real numbers take weights that are spread over registers, and for how many vectors that pays: it
 /// takes as long as two products with a register of vectors.
@@ -120,4 +120,4 @@ void spread_block_product(BlockWeights<T> w, BlockVectors<const T> x, BlockVecto
   });
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "m2/backend/cpu/instruction_set.hpp"
 #include "m2/core/index.hpp"
 #include "m2/core/qualifiers.hpp"
 
@@ -10,7 +11,7 @@
 #include <omp.h>
 #endif
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// The threads that a new parallel region would get: 1 inside a parallel region and without OpenMP.
 inline int available_threads() {
@@ -78,4 +79,4 @@ M2_INLINE void parallel_steps(Index steps, int threads, Body&& body) {
   run_team(steps, threads, threads, body);
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

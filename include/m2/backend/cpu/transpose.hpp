@@ -5,7 +5,7 @@
 
 #include "m2/backend/cpu/lanes.hpp"
 
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 #if defined(__GNUC__)
 /// (a0, b0, a1, b1, ..) of the lower (Half 0) or upper (Half 1) halves of every 16 bytes of a and b. Rounds that stay
@@ -87,4 +87,4 @@ void transpose(const T* in, Index in_stride, Index rows, Index cols, T* out, Ind
     }
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET

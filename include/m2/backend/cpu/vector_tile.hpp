@@ -8,7 +8,7 @@
 #include "m2/core/scalar.hpp"
 
 /// How vectors of the batch enter and leave the tiles that the Monarch kernels compute with.
-namespace m2::detail {
+namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// Vectors in the caller's memory: element (feature, vector) at data[feature * feature_stride + vector * batch_stride].
 template <class T>
@@ -114,4 +114,4 @@ void store_vectors(VectorTile<const R> from, Vectors<T> to, Index features, Inde
   }
 }
 
-}  // namespace m2::detail
+}  // namespace m2::detail::inline M2_INSTRUCTION_SET
