@@ -93,10 +93,12 @@ struct NextBlock {
   NextBlock after_panel(Index b, Index step, Index batch) const {
     return b + step < batch ? NextBlock{false, step, soon} : NextBlock{weights, vectors == 0 ? 0 : vectors - b, soon};
   }
-  /// How far ahead of the vectors those lie that the tile from this row on prefetches; 0: it does not.
+  /// How far ahead of the vectors those lie that the tile from this row on prefetches; 0: it does not. The tiles below
+  /// the first one ask again where several registers side by side ask for many lines at once: a busy machine drops
+  /// some. AVX2 loses by it.
   Index before_tile(Index row, const R* to, Index stride, Index rows, Index columns) const {
     if (soon != nullptr) soon->ask(to, stride, rows, columns);
-    return row == 0 ? vectors : 0;
+    return row == 0 || (columns > 1 && narrow_machine()) ? vectors : 0;
   }
 };
 
