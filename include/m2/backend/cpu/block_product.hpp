@@ -110,35 +110,6 @@ inline constexpr Index near_block = Index{1} << 13;
 /// more.
 inline constexpr Index small_block = 256;
 
-/// All rows of the product for V registers of vectors.
-template <class T, Index V, class Next>
-M2_INLINE void block_product_panel(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
-                                   Next&& next) {
-  constexpr Index planes = planes_of<T>, lanes = Lanes<T>::count;
-  const auto* numbers = reinterpret_cast<const RealOf<T>*>(w.data);
-  const Index row_stride = w.row_stride * planes;
-  const Index largest = w.rows * w.columns < small_block ? most_tile_rows<T, V>() : tile_rows<T, V>;
-  TileOperand<T> left{numbers, w.column_stride * planes, row_stride, 1}, right{x.data, x.stride, lanes, x.plane};
-  TileResult<RealOf<T>> sums{y.data, y.stride, lanes, y.plane, y.far, y.streamed};
-  const Index whole =
-      w.rows * row_stride * static_cast<Index>(sizeof(RealOf<T>)) <= near_block ? w.rows * row_stride : 0;
-  for_row_tiles(w.rows, largest, [&](Index rows, Index row) {
-    left.data = numbers + row * row_stride;
-    left.ahead = !next.weights ? 0 : whole != 0 ? whole : rows * row_stride;
-    sums.data = y.data + row * y.stride;
-    right.ahead = next.before_tile(row, sums.data, y.stride, rows, V);
-    number_tile<T, V>(rows)(w.columns, left, right, sums);
-  });
-}
-
-/// The panels of V registers from vector b on, as many as there are.
-template <class T, Index V, class Next>
-M2_INLINE void block_product_panels(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x,
-                                    BlockVectors<RealOf<T>> y, Index batch, Next&& next, Index& b) {
-  constexpr Index step = V * Lanes<T>::count;
-  for (; b + step <= batch; b += step) block_product_panel<T, V>(w, x.at(b), y.at(b), next.after_panel(b, step, batch));
-}
-
 /// True if tiles of one register of vectors are better than wider ones: where sums are stored a few at a time. Not if a
 /// block is so small that calls are the limit, nor if its weights, which each tile reads, leave little of the
 /// first-level cache, or digits a multiple of 4 KiB apart share one of its sets; nor if results bypass the caches,
@@ -152,22 +123,75 @@ bool narrow_tiles(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, Blo
          (w.columns <= 32 || x.stride * size % 4096 != 0);
 }
 
-/// y = W x for `batch` vectors, a multiple of a register's lanes; `next` prefetches what comes next. Inlined: a small
-/// block costs less than passing all these arguments through memory twice.
-template <class T, class Next>
-M2_INLINE void block_product(const BlockWeights<T>& w, BlockVectors<const RealOf<T>> x, BlockVectors<RealOf<T>> y,
-                             Index batch, Next&& next) {
-  Index b = 0;
-  if constexpr (spreads_numbers<T>) {
-    constexpr Index step = tile_columns * Lanes<T>::count;
-    if (batch >= least_spread_batch<T>)
-      b = batch / step * step, spread_block_product(w, x, y, b, next.before_tile(0, y.data, y.stride, 0, 0));
+/// Products y = W x of blocks that have their sizes and strides in common. What register tiles are told is made once
+/// and then updated: made anew for every block of 16 x 16, it would cost a sixth of the time.
+template <class T>
+class BlockProducts {
+  using R = RealOf<T>;
+
+ public:
+  /// For blocks like this one.
+  BlockProducts(const BlockWeights<T>& w, const BlockVectors<const R>& x, const BlockVectors<R>& y)
+      : rows_(w.rows),
+        terms_(w.columns),
+        small_(w.rows * w.columns < small_block),
+        narrow_(narrow_tiles(w, x, y)),
+        left_{nullptr, w.column_stride * planes, w.row_stride * planes, 1},
+        right_{nullptr, x.stride, Lanes<T>::count, x.plane},
+        sums_{nullptr, y.stride, Lanes<T>::count, y.plane, y.far, y.streamed} {
+    const Index size = w.rows * left_.row;
+    whole_ = size * static_cast<Index>(sizeof(R)) <= near_block ? size : 0;
   }
-  if (!narrow_tiles(w, x, y)) {
-    if constexpr (widest_columns < T >> 2) block_product_panels<T, widest_columns<T>>(w, x, y, batch, next, b);
-    block_product_panels<T, 2>(w, x, y, batch, next, b);
+
+  /// The product of one of them with `batch` vectors, a multiple of a register's lanes; `next` prefetches what comes
+  /// next. Inlined: a small block costs less than passing all these arguments through memory.
+  template <class Next>
+  M2_INLINE void operator()(const T* weights, const R* x, R* y, Index batch, Next&& next) {
+    Index b = 0;
+    if constexpr (spreads_numbers<T>) {
+      constexpr Index step = tile_columns * Lanes<T>::count;
+      if (batch >= least_spread_batch<T>) {
+        b = batch / step * step;
+        spread_block_product<T>({weights, rows_, terms_, left_.row, left_.step}, {x, right_.step, 0},
+                                {y, sums_.row, 0, sums_.far}, b, next.before_tile(0, y, sums_.row, 0, 0));
+      }
+    }
+    const auto* numbers = reinterpret_cast<const R*>(weights);
+    if (!narrow_) {
+      if constexpr (widest_columns < T >> 2) panels<widest_columns<T>>(numbers, x, y, batch, next, b);
+      panels<2>(numbers, x, y, batch, next, b);
+    }
+    panels<1>(numbers, x, y, batch, next, b);
   }
-  block_product_panels<T, 1>(w, x, y, batch, next, b);
-}
+
+ private:
+  static constexpr Index planes = planes_of<T>;
+
+  /// The panels of V registers from vector b on, as many as there are.
+  template <Index V, class Next>
+  M2_INLINE void panels(const R* weights, const R* x, R* y, Index batch, Next& next, Index& b) {
+    constexpr Index step = V * Lanes<T>::count;
+    for (; b + step <= batch; b += step) panel<V>(weights, x + b, y + b, next.after_panel(b, step, batch));
+  }
+
+  /// All rows of the product for V registers of vectors.
+  template <Index V, class Next>
+  M2_INLINE void panel(const R* weights, const R* x, R* y, Next&& next) {
+    const Index largest = small_ ? most_tile_rows<T, V>() : tile_rows<T, V>;
+    right_.data = x;
+    for_row_tiles(rows_, largest, [&](Index rows, Index row) {
+      left_.data = weights + row * left_.row;
+      left_.ahead = !next.weights ? 0 : whole_ != 0 ? whole_ : rows * left_.row;
+      sums_.data = y + row * sums_.row;
+      right_.ahead = next.before_tile(row, sums_.data, sums_.row, rows, V);
+      number_tile<T, V>(rows)(terms_, left_, right_, sums_);
+    });
+  }
+
+  Index rows_, terms_, whole_;
+  bool small_, narrow_;
+  TileOperand<T> left_, right_;
+  TileResult<R> sums_;
+};
 
 }  // namespace m2::detail::inline M2_INSTRUCTION_SET

@@ -37,16 +37,22 @@ void apply_factor(const FactorShape& f, const T* weights, VectorTile<const R> x,
   if (ask_results) to.far = false;
   parallel_parts(threads, threads, [&](Index part) {
     const Index begin = part_begin(f.blocks(), part, threads), end = part_begin(f.blocks(), part + 1, threads);
-    Index o = begin / f.inner, i = begin % f.inner;
+    const Index inner = f.inner, block_size = f.in * f.out, x_step = x.stride, y_step = y.stride;
+    BlockProducts<T> product({weights, f.out, f.in, f.in, 1}, from, to);
     NeededSoon<R> needed{threads == 1 ? soon : nullptr, 0};
     const bool asks = ask_results || needed.vectors != nullptr;
-    for (Index block = begin; block < end; ++block) {
-      const BlockWeights<T> matrix{weights + block * f.in * f.out, f.out, f.in, f.in, 1};
-      const Index x_at = o * x_outer + i * x.stride, y_at = o * y_outer + i * y.stride;
-      if (++i == f.inner) i = 0, ++o;
-      const Index next = block + 1 < end ? o * x_outer + i * x.stride - x_at : 0;
-      if (ask_results) needed.results = block + 1 < end ? o * y_outer + i * y.stride - y_at : 0;
-      block_product(matrix, from.at(x_at), to.at(y_at), width, NextBlock<R>{true, next, asks ? &needed : nullptr});
+    const T* matrix = weights + begin * block_size;
+    const R* vectors = from.data + begin / inner * x_outer + begin % inner * x_step;
+    R* results = to.data + begin / inner * y_outer + begin % inner * y_step;
+    Index i = begin % inner;
+    for (Index left = end - begin; left > 0; --left) {
+      Index x_next = x_step, y_next = y_step;
+      if (++i == inner) i = 0, x_next += x_outer - inner * x_step, y_next += y_outer - inner * y_step;
+      const bool last = left == 1;
+      if (ask_results) needed.results = last ? 0 : y_next;
+      product(matrix, vectors, results, width, NextBlock<R>{true, last ? 0 : x_next, asks ? &needed : nullptr});
+      if (last) break;
+      matrix += block_size, vectors += x_next, results += y_next;
     }
     if (y.streamed) finish_streams();
   });

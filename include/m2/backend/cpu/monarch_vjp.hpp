@@ -181,7 +181,8 @@ void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, V
             {turned, turned_row, 0, sums.pitch},
             {sums.data + block * f.out * turned_row, turned_row, 0, sums.pitch, far && b == 0},
             [&] { next.before_tile(); });
-        block_product(transposed, gradient, results.at(b), vectors, next);
+        BlockProducts<T>(transposed, gradient, results)(transposed.data, gradient.data, results.data + b, vectors,
+                                                        next);
       }
     }
     if (dx.streamed) finish_streams();
