@@ -145,6 +145,9 @@ void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, V
     R* turned = thread_scratch<TurnedScratch, R>(most * (turned_row + f.out * planes));
     R* gathered = turned + most * turned_row;
     if (f.in < sums.pitch) std::fill_n(turned, most * turned_row, R{0});
+    const BlockVectors<const R> together{gathered, planes * most, most};
+    BlockProducts<T> product({weights, f.in, f.out, 1, f.in}, gather ? together : block_of(g, 0, 0, f.out, f.inner),
+                             block_of(dx, 0, 0, f.in, f.inner));
     const Index end = part_begin(f.blocks(), part + 1, threads);
     for (Index block = part_begin(f.blocks(), part, threads); block < end; ++block) {
       const auto vectors_of = [&](VectorTile<const R> tile, Index of_block, Index digits) {
@@ -152,7 +155,7 @@ void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, V
       };
       const auto inputs = vectors_of(x, block, f.in), gradients = vectors_of(g, block, f.out);
       const auto results = block_of(dx, block / f.inner, block % f.inner, f.in, f.inner);
-      const BlockWeights<T> transposed{weights + block * block_size, f.in, f.out, 1, f.in};
+      const T* const matrix = weights + block * block_size;
       for (Index b = 0; b < width; b += most) {
         const Index vectors = std::min(most, width - b);
         ReadAhead<T> next(vectors);
@@ -162,7 +165,7 @@ void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, V
         } else if (far && block + 1 < end) {
           next.add(vectors_of(g, block + 1, f.out), f.out);
           next.add(vectors_of(x, block + 1, f.in), f.in);
-          next.add(reinterpret_cast<const R*>(transposed.data + block_size), vectors,
+          next.add(reinterpret_cast<const R*>(matrix + block_size), vectors,
                    (block_size * planes + vectors - 1) / vectors);
         }
         const auto from = inputs.at(b);
@@ -174,15 +177,14 @@ void factor_vjp(const FactorShape& f, const T* weights, VectorTile<const R> x, V
             for (Index p = 0; p < planes; ++p)
               std::copy_n(gradient.data + e * gradient.stride + p * gradient.plane, vectors,
                           gathered + (e * planes + p) * most);
-          gradient = {gathered, planes * most, most};
+          gradient = together;
         }
         accumulate_products<T, widest_columns<T>>(
             f.out, sums.pitch, vectors, {gradient.data, 1, gradient.stride, gradient.plane},
             {turned, turned_row, 0, sums.pitch},
             {sums.data + block * f.out * turned_row, turned_row, 0, sums.pitch, far && b == 0},
             [&] { next.before_tile(); });
-        BlockProducts<T>(transposed, gradient, results)(transposed.data, gradient.data, results.data + b, vectors,
-                                                        next);
+        product(matrix, gradient.data, results.data + b, vectors, next);
       }
     }
     if (dx.streamed) finish_streams();
