@@ -194,35 +194,6 @@ M2_INLINE void keep_in_register(Lanes<std::complex<R>>& lanes) {
   keep_in_register(lanes.im);
 }
 
-/// sum += a b, the product in the place of a: SSE2 has no instructions that keep both of their operands, copies are a
-/// third of all instructions, and g++ makes more of them than there must be. b may lie in memory, on a register's
-/// boundary: from there it costs no instruction.
-template <class T>
-M2_INLINE void add_product_in_place(Lanes<T>& sum, Lanes<T>& a, Lanes<T> b) {
-#if defined(__GNUC__) && defined(__SSE2__) && !defined(__AVX__)
-  if constexpr (sizeof(T) == 4) {
-    asm("mulps %2, %1\n\taddps %1, %0" : "+x"(sum.v), "+x"(a.v) : "x"(b.v));
-  } else {
-    asm("mulpd %2, %1\n\taddpd %1, %0" : "+x"(sum.v), "+x"(a.v) : "x"(b.v));
-  }
-#else
-  sum = add_product(sum, a, b);
-#endif
-}
-template <class T>
-M2_INLINE void add_product_in_place(Lanes<T>& sum, Lanes<T>& a, const T* b) {
-#if defined(__GNUC__) && defined(__SSE2__) && !defined(__AVX__)
-  using Vector = typename Lanes<T>::Vector;
-  if constexpr (sizeof(T) == 4) {
-    asm("mulps %2, %1\n\taddps %1, %0" : "+x"(sum.v), "+x"(a.v) : "m"(*reinterpret_cast<const Vector*>(b)));
-  } else {
-    asm("mulpd %2, %1\n\taddpd %1, %0" : "+x"(sum.v), "+x"(a.v) : "m"(*reinterpret_cast<const Vector*>(b)));
-  }
-#else
-  sum = add_product(sum, a, Lanes<T>::load(b));
-#endif
-}
-
 /// The compiler must compute addresses from this pointer anew: it would otherwise keep those that it has computed
 /// before a loop in vector registers until after it.
 template <class T>

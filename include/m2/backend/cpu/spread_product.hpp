@@ -7,6 +7,7 @@
 #include "m2/backend/cpu/block.hpp"
 #include "m2/backend/cpu/register_tile.hpp"
 #include "m2/backend/cpu/scratch.hpp"
+#include "m2/backend/cpu/two_operand_loop.hpp"
 
 /// The products of a block with a batch whose vectors lie along the lanes, where a number that multiplies a register
 /// has to be spread over one first (SSE2): once for all vectors.
@@ -19,9 +20,6 @@ inline constexpr bool spreads_numbers = !numbers_are_operands && Scalar<T>;
 template <class T>
 inline constexpr Index least_spread_batch = 8 * Lanes<T>::count;
 
-/// The largest tile: 12 registers of sums, two of vectors and two of products.
-inline constexpr Index spread_columns = 2, spread_rows = 6;
-
 /// J rows of y = W x for `batch` vectors. Their weights are spread over registers, in memory at `spread`, and then meet
 /// V registers of vectors at a time; from those to the next V it is `panel` numbers. Where results are far, their lines
 /// are asked for a tile ahead.
@@ -29,8 +27,9 @@ template <class T, Index J, Index V>
 M2_REGISTER_LOOP void spread_rows_product(const BlockWeights<T>& weights, BlockVectors<const T> x, Index panel,
                                           BlockVectors<T> y, Index batch, T* spread) {
   constexpr Index lanes = Lanes<T>::count, width = V * lanes;
-  const Index row = weights.row_stride, column = weights.column_stride, x_stride = x.stride, y_stride = y.stride;
-  const T* const end = spread + weights.columns * J * lanes;
+  const Index row = weights.row_stride, column = weights.column_stride, x_stride = x.stride, y_stride = y.stride,
+              terms = weights.columns;
+  const T* const end = spread + terms * J * lanes;
   const T* number = weights.data;
   const bool far = y.far;
   if (far)
@@ -41,28 +40,7 @@ M2_REGISTER_LOOP void spread_rows_product(const BlockWeights<T>& weights, BlockV
     if (far)
       for (Index j = 0; j < J; ++j) prefetch_for_write(y.data + j * y_stride + b + width);
     Lanes<T> sums[std::size_t{J}][std::size_t{V}];
-    M2_UNROLL
-    for (Index j = 0; j < J; ++j) M2_UNROLL
-    for (Index v = 0; v < V; ++v) sums[j][v] = Lanes<T>::zero();
-    const T* from = x.data;
-    for (const T* w = spread; w != end; w += J * lanes, from += x_stride) {
-      Lanes<T> in[std::size_t{V}];
-      M2_UNROLL
-      for (Index v = 0; v < V; ++v) in[v] = Lanes<T>::load(from + v * lanes), keep_in_register(in[v]);
-      M2_UNROLL
-      for (Index j = 0; j + 1 < J; ++j) {
-        Lanes<T> weight = Lanes<T>::load(w + j * lanes);
-        keep_in_register(weight);
-        M2_UNROLL
-        for (Index v = 0; v < V; ++v) {
-          Lanes<T> product = weight;
-          add_product_in_place(sums[j][v], v + 1 < V ? product : weight, in[v]);
-        }
-      }
-      // Each x is needed for the last time, and the weight may as well come from memory.
-      M2_UNROLL
-      for (Index v = 0; v < V; ++v) add_product_in_place(sums[J - 1][v], in[v], w + (J - 1) * lanes);
-    }
+    sum_terms<T, J, V>(sums, terms, spread, x.data, x_stride, lanes);
     T* to = y.data + b;
     hide_origin(to);
     M2_UNROLL
@@ -74,10 +52,11 @@ M2_REGISTER_LOOP void spread_rows_product(const BlockWeights<T>& weights, BlockV
 /// The same for a number of rows that is known when the program runs.
 template <class T, Index... J>
 constexpr auto spread_products_of_rows(std::integer_sequence<Index, J...>) {
-  return std::array{spread_rows_product<T, tile_rows_within(J + 1), spread_columns>...};
+  return std::array{spread_rows_product<T, tile_rows_within(J + 1), two_operand_columns>...};
 }
 template <class T>
-inline constexpr auto spread_products = spread_products_of_rows<T>(std::make_integer_sequence<Index, spread_rows>{});
+inline constexpr auto spread_products =
+    spread_products_of_rows<T>(std::make_integer_sequence<Index, two_operand_rows>{});
 
 /// True if digits so far apart share so few sets of the first-level cache that it could not hold them all.
 template <class T>
@@ -94,14 +73,15 @@ struct SpreadScratch;
 /// way.
 template <class T>
 void spread_block_product(BlockWeights<T> w, BlockVectors<const T> x, BlockVectors<T> y, Index batch, Index next) {
-  constexpr Index lanes = Lanes<T>::count, width = spread_columns * lanes, line = 64 / static_cast<Index>(sizeof(T));
+  constexpr Index lanes = Lanes<T>::count, width = two_operand_columns * lanes,
+                  line = 64 / static_cast<Index>(sizeof(T));
   const Index stride = x.stride, digits = w.columns, outputs = w.rows;
   const bool gathers = digits_collide<T>(stride, digits), asks = gathers && batch < stride && next != 0;
   const T* const soon = x.data + next;
   const Index panel = gathers ? (digits + 1) * width : width;
-  T* const spread = thread_scratch<SpreadScratch, T>(digits * spread_rows * lanes + panel * (batch / width));
+  T* const spread = thread_scratch<SpreadScratch, T>(digits * two_operand_rows * lanes + panel * (batch / width));
   if (gathers) {
-    T* const side_by_side = spread + digits * spread_rows * lanes;
+    T* const side_by_side = spread + digits * two_operand_rows * lanes;
     for (Index k = 0; k < digits; ++k) {
       const T* from = x.data + k * stride;
       T* to = side_by_side + k * width;
@@ -110,7 +90,7 @@ void spread_block_product(BlockWeights<T> w, BlockVectors<const T> x, BlockVecto
     }
     x.data = side_by_side, x.stride = width;
   }
-  for_row_tiles(outputs, spread_rows, [&](Index rows, Index row) {
+  for_row_tiles(outputs, two_operand_rows, [&](Index rows, Index row) {
     const Index begin = digits * row / outputs, end = asks ? digits * (row + rows) / outputs : begin;
     for (Index k = begin; k < end; ++k)
       for (Index b = 0; b < batch; b += line) prefetch_far(soon + k * stride + b);

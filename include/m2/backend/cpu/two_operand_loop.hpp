@@ -1,0 +1,91 @@
+#pragma once
+
+#include "m2/backend/cpu/lanes.hpp"
+
+/// The arithmetic loop of a register tile for machines whose instructions overwrite one of their operands, and have no
+/// multiply-add (SSE2). A product then takes three of the six instructions that may begin in a cycle: a copy or a load,
+/// the multiplication, the addition. g++ makes more copies than there must be, and spills where the loop is unrolled.
+namespace m2::detail {
+
+/// The largest tile: 12 registers of sums, two of one operand and two of products.
+inline constexpr Index two_operand_rows = 6, two_operand_columns = 2;
+
+/// sum += a b, the product in the place of a. b lies in memory on a register's boundary, where it costs no instruction.
+template <class T>
+M2_INLINE void add_product_in_place(Lanes<T>& sum, Lanes<T>& a, const T* b) {
+#if defined(__GNUC__) && defined(__SSE2__) && !defined(__AVX__)
+  using Vector = typename Lanes<T>::Vector;
+  if constexpr (sizeof(T) == 4) {
+    asm("mulps %2, %1\n\taddps %1, %0" : "+x"(sum.v), "+x"(a.v) : "m"(*reinterpret_cast<const Vector*>(b)));
+  } else {
+    asm("mulpd %2, %1\n\taddpd %1, %0" : "+x"(sum.v), "+x"(a.v) : "m"(*reinterpret_cast<const Vector*>(b)));
+  }
+#else
+  sum = add_product(sum, a, Lanes<T>::load(b));
+#endif
+}
+
+/// Two sums, s += a w and t += b w; w as b above. Additions stand behind both multiplications, as in the FMA loop of
+/// bench/ceilings.hpp.
+template <class T>
+M2_INLINE void add_two_products(Lanes<T>& s, Lanes<T>& t, Lanes<T> a, Lanes<T> b, const T* w) {
+#if defined(__GNUC__) && defined(__SSE2__) && !defined(__AVX__)
+  using Vector = typename Lanes<T>::Vector;
+  Vector p, q;
+  if constexpr (sizeof(T) == 4) {
+    asm("movaps %6, %2\n\tmovaps %2, %3\n\tmulps %4, %2\n\tmulps %5, %3\n\taddps %2, %0\n\taddps %3, %1"
+        : "+x"(s.v), "+x"(t.v), "=&x"(p), "=&x"(q)
+        : "x"(a.v), "x"(b.v), "m"(*reinterpret_cast<const Vector*>(w)));
+  } else {
+    asm("movapd %6, %2\n\tmovapd %2, %3\n\tmulpd %4, %2\n\tmulpd %5, %3\n\taddpd %2, %0\n\taddpd %3, %1"
+        : "+x"(s.v), "+x"(t.v), "=&x"(p), "=&x"(q)
+        : "x"(a.v), "x"(b.v), "m"(*reinterpret_cast<const Vector*>(w)));
+  }
+#else
+  const Lanes<T> weights = Lanes<T>::load(w);
+  s = add_product(s, a, weights), t = add_product(t, b, weights);
+#endif
+}
+
+/// One term of J x V sums: J registers of weights, one behind the other, and V registers `column` numbers apart.
+template <class T, Index J, Index V>
+M2_INLINE void add_term(Lanes<T> (&sums)[std::size_t{J}][std::size_t{V}], const T* weights, const T* x, Index column) {
+  constexpr Index lanes = Lanes<T>::count;
+  Lanes<T> in[std::size_t{V}];
+  M2_UNROLL
+  for (Index v = 0; v < V; ++v) in[v] = Lanes<T>::load(x + v * column), keep_in_register(in[v]);
+  M2_UNROLL
+  for (Index j = 0; j + 1 < J; ++j) {
+    if constexpr (V == 2) {
+      add_two_products(sums[j][0], sums[j][1], in[0], in[1], weights + j * lanes);
+    } else {
+      M2_UNROLL
+      for (Index v = 0; v < V; ++v) {
+        Lanes<T> product = in[v];
+        add_product_in_place(sums[j][v], product, weights + j * lanes);
+      }
+    }
+  }
+  // Each x is needed for the last time.
+  M2_UNROLL
+  for (Index v = 0; v < V; ++v) add_product_in_place(sums[J - 1][v], in[v], weights + (J - 1) * lanes);
+}
+
+/// The sums over all `terms`, those of weights from x to x `step` numbers further. Two at a time: what counts them is
+/// instructions, too.
+template <class T, Index J, Index V>
+M2_INLINE void sum_terms(Lanes<T> (&sums)[std::size_t{J}][std::size_t{V}], Index terms, const T* weights, const T* x,
+                         Index step, Index column) {
+  constexpr Index size = J * Lanes<T>::count;
+  const T* const end = weights + (terms - terms % 2) * size;
+  M2_UNROLL
+  for (Index j = 0; j < J; ++j) M2_UNROLL
+  for (Index v = 0; v < V; ++v) sums[j][v] = Lanes<T>::zero();
+  for (; weights != end; weights += 2 * size, x += 2 * step) {
+    add_term<T, J, V>(sums, weights, x, column);
+    add_term<T, J, V>(sums, weights + size, x + step, column);
+  }
+  if (terms % 2 != 0) add_term<T, J, V>(sums, weights, x, column);
+}
+
+}  // namespace m2::detail
