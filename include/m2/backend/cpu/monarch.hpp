@@ -277,7 +277,7 @@ template <class T>
 void multiply_vectors(const MonarchCall<T>& call, const Vectors<const T>& x, const Vectors<T>& y) {
   using S = SumOf<T>;
   if (call.batch == 0) return;
-  if constexpr (Scalar<T> && packed_tiles) {
+  if constexpr (Scalar<T>) {
     if (x.feature_stride == 1 && y.feature_stride == 1 && packable<T>(call.factors) && rows_pay(call)) {
       const T* packed = call.packed;
       if (packed == nullptr && packing_pays(call)) {

@@ -3,6 +3,7 @@
 #include <span>
 
 #include "m2/backend/cpu/threads.hpp"
+#include "m2/backend/cpu/tiled_weights.hpp"
 #include "m2/backend/cpu/transpose.hpp"
 #include "m2/core/factor_shape.hpp"
 
@@ -11,13 +12,13 @@
 ///
 /// A factor with inner = 1: outputs lie along the lanes, (outer, in, out). Others: blocks lie along the lanes,
 /// (outer, inner / lanes, out, in, lane), with a gap of one register behind the inputs of an output, because their
-/// distance would often be a power of two and share few cache sets.
+/// distance would often be a power of two and share few cache sets. With SSE2 both have the order of tiled_weights.hpp.
 namespace m2::detail::inline M2_INSTRUCTION_SET {
 
 /// Numbers from one output to the next in the packed weights of blocks along the lanes, with so many inputs.
 template <class R>
 M2_INLINE constexpr Index packed_pitch(Index inputs) {
-  return (inputs + 1) * Lanes<R>::count;
+  return (inputs + (tiled_weights ? 0 : 1)) * Lanes<R>::count;
 }
 template <class R>
 Index packed_pitch(const FactorShape& f) {
@@ -75,6 +76,7 @@ void pack_weights(const FactorShape& f, const R* weights, R* packed) {
   constexpr Index lanes = Lanes<R>::count;
   const Index block = f.out * f.in;
   for_packed_groups<R>(f, [&](Index g) {
+    if constexpr (tiled_weights) return pack_tiles(f, weights + g * tiled_group<R>(f), packed + g * tiled_group<R>(f));
     if (f.inner == 1) return transpose(weights + g * block, f.in, f.out, f.in, packed + g * block, f.out);
     for (Index e = 0; e < f.out; ++e)
       transpose(weights + g * lanes * block + e * f.in, block, lanes, f.in,

@@ -10,28 +10,28 @@
 /// stay in cache through all factors; the first factor reads the caller's vectors, the last one writes the caller's.
 namespace m2::detail::inline M2_INSTRUCTION_SET {
 
-/// True if packing, which moves all weights, moves less than transposing the vectors does.
+/// True if packing, which moves all weights, moves less than transposing the vectors does. Where tiles take weights
+/// otherwise that is not all they save: packing costs as much as eight vectors gain.
 template <class T>
 bool packing_pays(const MonarchCall<T>& call) {
+  if (tiled_weights) return call.batch >= 12;
   return call.batch * (call.in_features + call.out_features) > call.weight_count;
 }
 
 /// True if the kernels for contiguous features beat those that transpose. They do not where weights of blocks along the
 /// lanes outgrow the first-level cache, nor where they come from far and few registers meet them at a time, unless the
-/// vectors are so few that reading the weights is the limit.
+/// vectors are so few that reading the weights is the limit. Tiled weights may be as many as they like, but for far
+/// ones of more than two factors.
 template <class T>
 bool rows_pay(const MonarchCall<T>& call) {
   if (call.batch < Lanes<T>::count) return true;
+  const bool far_weights_pay = register_bytes == 64 || (tiled_weights && call.factors.size() <= 2);
   for (const FactorShape& f : call.factors) {
-    if (f.inner > 1 && std::max(f.in, f.out) > lane_terms) return false;
-    if (register_bytes < 64 && weights_outgrow_cache<T>(f)) return false;
+    if (!tiled_weights && f.inner > 1 && std::max(f.in, f.out) > lane_terms) return false;
+    if (!far_weights_pay && weights_outgrow_cache<T>(f)) return false;
   }
   return true;
 }
-
-/// True if several vectors at a time may gain by packed weights. With the registers of SSE2 a tile of 3 x 3 of them,
-/// which blocks along the lanes need, loses more than transposing costs.
-inline constexpr bool packed_tiles = numbers_are_operands;
 
 /// Packs all factors, one after the other.
 template <class T>
@@ -61,6 +61,7 @@ inline constexpr Index least_row_tile = 32, most_row_tile = 64;
 /// weights than vectors, and share them among more; three reread vectors, too.
 template <class T>
 Index row_tile_size(const MonarchCall<T>& call) {
+  if (tiled_weights) return least_row_tile;
   const Index fitting = second_level_cache / 2 / (call.widest * static_cast<Index>(sizeof(T)));
   return std::clamp(fitting, call.factors.size() > 2 ? least_row_tile : least_row_tile * 3 / 2, most_row_tile);
 }
@@ -93,12 +94,19 @@ template <class T>
 void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<const T> x, VectorRows<T> y, Index batch,
                        int threads, LinesAhead<T> written = {}, LinesAhead<T> read = {}) {
   const Index pitch = row_pitch<T>(call.widest), count = static_cast<Index>(call.factors.size());
-  T* buffer = thread_scratch<RowScratch, T>(2 * batch * pitch);
+  const Index size = size_between<T>(pitch, batch);
+  T* buffer = thread_scratch<RowScratch, T>(2 * size);
   const bool far = batch * pitch * static_cast<Index>(sizeof(T)) > second_level_cache * (narrow_machine() ? 4 : 1) / 2;
-  const VectorRows<T> between[] = {{buffer, pitch, far}, {buffer + batch * pitch, pitch, far}};
+  const VectorRows<T> between[] = {{buffer, pitch, far}, {buffer + size, pitch, far}};
   const bool cut = call.out_features < call.padded_out();
   const Index pair = count > 2 && nested(call.factors[0], call.factors[1]) ? 1 : 0, passes = count - pair;
-  const auto result = [&](Index pass) { return pass + 1 < passes || cut ? between[pass % 2] : y; };
+  const auto result = [&](Index pass) {
+    if constexpr (tiled_weights) {
+      const FactorShape* f = &call.factors[static_cast<std::size_t>(pass + pair)];
+      if (pass >= pair && pass + 1 < passes) return between_factors(between[pass % 2].data, pitch, f[0], f[1]);
+    }
+    return pass + 1 < passes || cut ? between[pass % 2] : y;
+  };
   if (call.in_features < call.padded_in()) {
     copy_rows(x, call.in_features, between[1], call.padded_in(), batch);
     x = {between[1].data, pitch};

@@ -6,43 +6,13 @@
 #include "m2/backend/cpu/block_product.hpp"
 #include "m2/backend/cpu/lines_ahead.hpp"
 #include "m2/backend/cpu/row_vector.hpp"
+#include "m2/backend/cpu/tiled_product.hpp"
+#include "m2/backend/cpu/vector_rows.hpp"
 
 /// The products of a Monarch factor with vectors whose features are contiguous. No element is moved: where blocks read
 /// digits that are neighbours (inner = 1), a number of the vector meets registers of outputs; where they do not, the
 /// lanes are neighbouring blocks, and registers of the vector meet registers of weights.
 namespace m2::detail::inline M2_INSTRUCTION_SET {
-
-/// Vectors one after the other, features contiguous; `far` if they are not in the second-level cache,
-/// `streamed` if they need not be in any when they are written. A tile asks for the places of far results where it has
-/// 12 sums of 64 bytes: elsewhere that costs up to 8%. Those of `remote` ones while the results before them are
-/// computed, into the second-level cache. If `digit` is not 0, they are the input of one factor whose blocks lie along
-/// the lanes: group by group of blocks, in it digit by digit, `digit` numbers apart, and in that a register for each
-/// vector.
-template <class R>
-struct VectorRows {
-  R* data;
-  Index pitch;
-  bool far = false, streamed = false, remote = false;
-  Index digit = 0;
-};
-
-template <class R>
-VectorRows<const R> as_input(VectorRows<R> rows) {
-  return {rows.data, rows.pitch, rows.far, false, false, rows.digit};
-}
-
-/// From one digit of a block to the next, if `inner` blocks lie side by side.
-template <class R>
-Index digit_step(const VectorRows<R>& x, Index inner) {
-  return x.digit != 0 ? x.digit : inner;
-}
-
-/// From one vector of a tile to the next: an odd number of registers, to use all cache sets.
-template <class R>
-Index row_pitch(Index features) {
-  constexpr Index lanes = Lanes<R>::count;
-  return ((features + lanes - 1) / lanes | 1) * lanes;
-}
 
 /// More terms than this are summed in several passes: weights of a tile, that many registers of them for each output,
 /// have to stay in the first-level cache.
@@ -212,6 +182,15 @@ void numbers_product(const PackedBlock<R>& w, const VectorRows<const R>& x, cons
   }
 }
 
+/// y = W x for one factor by tiled weights; arguments as below.
+template <bool Transposed, class R>
+requires(tiled_weights && !Transposed) void rows_product(const FactorShape& f, const R* weights,
+                                                         const VectorRows<const R>& x, const VectorRows<R>& y,
+                                                         Index batch, Index part, Index parts, LinesAhead<R>&,
+                                                         Index = 0) {
+  tiled_product(f, weights, x, y, batch, part, parts);
+}
+
 /// y = W x for one factor, or with Transposed y = W^T x, so that in and out change places. The weights are packed, but
 /// where digits are neighbours W^T is read as it lies, since the inputs of a block are contiguous then. The part of the
 /// blocks, or groups of blocks, that `part` of `parts` stands for. `soon` and `ahead` as in lanes_product.
@@ -278,7 +257,8 @@ void rows_product_of_two(const FactorShape& first, const FactorShape& second, co
   const FactorShape f = group_of(first, second.outer), s = group_of(second, second.outer);
   const R* const packed_second = packed + packed_size<R>(first);
   const Index pitch = row_pitch<R>(s.in_size());
-  R* const between = thread_scratch<GroupScratch, R>(vectors * pitch);
+  R* const memory = thread_scratch<GroupScratch, R>(size_between<R>(pitch, vectors));
+  const VectorRows<R> between = between_factors(memory, pitch, f, s);
   for (Index o = part_begin(second.outer, part, parts); o < part_begin(second.outer, part + 1, parts); ++o)
     for (Index b = 0; b < batch; b += vectors) {
       const Index count = std::min(vectors, batch - b);
@@ -289,9 +269,9 @@ void rows_product_of_two(const FactorShape& first, const FactorShape& second, co
         soon = {x.data + next * x.pitch + next_group * f.in_size(), x.pitch, f.in_size(),
                 std::min(vectors, batch - next), Soon::read};
       rows_product<false, R>(f, packed + o * packed_size<R>(f),
-                             {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far}, {between, pitch}, count, 0, 1,
-                             soon, ahead ? packed_size<R>(f) : 0);
-      rows_product<false, R>(s, packed_second + o * packed_size<R>(s), {between, pitch},
+                             {x.data + b * x.pitch + o * f.in_size(), x.pitch, x.far}, between, count, 0, 1, soon,
+                             ahead ? packed_size<R>(f) : 0);
+      rows_product<false, R>(s, packed_second + o * packed_size<R>(s), as_input(between),
                              {y.data + b * y.pitch + o * s.out_size(), y.pitch, y.far}, count, 0, 1, nothing,
                              ahead ? packed_size<R>(s) : 0);
     }

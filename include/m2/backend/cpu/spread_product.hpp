@@ -39,13 +39,13 @@ M2_REGISTER_LOOP void spread_rows_product(const BlockWeights<T>& weights, BlockV
   for (Index b = 0; b < batch; b += width, x.data += panel) {
     if (far)
       for (Index j = 0; j < J; ++j) prefetch_for_write(y.data + j * y_stride + b + width);
-    Lanes<T> sums[std::size_t{J}][std::size_t{V}];
-    sum_terms<T, J, V>(sums, terms, spread, x.data, x_stride, lanes);
+    TileSums<T, J, V> sums;
+    sums.add(spread, terms, x.data, x_stride, lanes);
     T* to = y.data + b;
     hide_origin(to);
     M2_UNROLL
     for (Index j = 0; j < J; ++j, to += y_stride) M2_UNROLL
-    for (Index v = 0; v < V; ++v) sums[j][v].store(to + v * lanes);
+    for (Index v = 0; v < V; ++v) sums.sum(j, v).store(to + v * lanes);
   }
 }
 
