@@ -20,7 +20,7 @@ concept PacksMonarch = HasMonarchKernel<B, T> && requires(B& be, const MonarchCa
 /// A snapshot of a Monarch matrix for many products: a copy of its weights and, where the backend's kernels have an
 /// order of their own for them, a second copy in that order. A multiply of a MonarchView brings the weights into that
 /// order every time; this one never does. On Cpu it is what few vectors with contiguous features gain most from: they
-/// are fewer numbers than the weights; built without AVX it serves them one at a time alone.
+/// are fewer numbers than the weights.
 ///
 /// It holds what the weights were when it was made, or last assigned to, whatever becomes of them afterwards: training
 /// changes parameters by pointers that views handed out, which a copy hidden inside Monarch could not notice, and would
