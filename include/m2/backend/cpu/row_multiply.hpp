@@ -23,7 +23,7 @@ template <class T>
 bool rows_pay(const MonarchCall<T>& call) {
   if (call.batch < Lanes<T>::count) return true;
   for (const FactorShape& f : call.factors) {
-    if (f.inner > 1 && std::max(f.in, f.out) > lane_terms) return false;
+    if (f.inner >= Lanes<T>::count && std::max(f.in, f.out) > lane_terms) return false;
     if (register_bytes < 64 && weights_outgrow_cache<T>(f)) return false;
   }
   return true;

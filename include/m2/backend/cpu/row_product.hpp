@@ -55,14 +55,21 @@ inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = 
 inline Index most_lane_rows() { return std::min(tile_sums() / 4, lane_rows); }
 inline Index most_lane_columns() { return std::min(tile_sums() / 3, lane_columns); }
 
-/// The tile of so many rows and columns whose operands are registers.
-template <class R>
+/// The tile of so many rows and columns whose operands are registers, the left one perhaps a piece repeated.
+template <class R, Left Kind = Left::lanes, Index Rows = lane_rows, Index Columns = lane_columns>
 RegisterTile<R> lanes_tile(Index rows, Index columns) {
   static constexpr auto tiles = []<Index... V>(std::integer_sequence<Index, V...>) {
-    return std::array{register_tiles<R, Left::lanes, tile_rows_within(V + 1), lane_rows>...};
+    return std::array{register_tiles<R, Kind, tile_rows_within(V + 1), Rows>...};
   }
-  (std::make_integer_sequence<Index, lane_columns>{});
+  (std::make_integer_sequence<Index, Columns>{});
   return tiles[static_cast<std::size_t>(columns - 1)][static_cast<std::size_t>(rows - 1)];
+}
+
+/// The largest tile whose left operand is a piece: 12 sums do for all machines.
+inline constexpr Index piece_rows = std::min<Index>(lane_rows, 3), piece_columns = std::min<Index>(lane_columns, 4);
+template <class R>
+RegisterTile<R> piece_tile(Index rows, Index columns) {
+  return lanes_tile<R, Left::piece, piece_rows, piece_columns>(rows, columns);
 }
 
 /// Asks for what a tile of `rows` vectors from vector b on stands for of `count` lines, `step` numbers apart: a few
@@ -95,9 +102,10 @@ bool gathers_digits(const PackedBlock<R>& w, Index inner) {
 
 struct GatheredDigits;
 
-/// y = W x for groups `begin` to `end` of blocks along the lanes, `inner` blocks side by side: `w` is the first group
-/// of all, `group` numbers before the next one. The weights that lie `ahead` numbers behind those at work are
-/// prefetched, if it is not 0, and what is needed `soon` is asked for, a part before each register tile.
+/// y = W x for groups `begin` to `end` of blocks along the lanes, `inner` blocks side by side, and where these are
+/// fewer than lanes several outputs of each: `w` is the first group of all, `group` numbers before the next one. The
+/// weights that lie `ahead` numbers behind those at work are prefetched, if it is not 0, and what is needed `soon` is
+/// asked for, a part before each register tile.
 template <class R>
 void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const VectorRows<const R>& x,
                    const VectorRows<R>& y, Index batch, Index begin, Index end, LinesAhead<R>& soon, Index ahead) {
@@ -107,30 +115,34 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
   R* const gathered = gathers ? thread_scratch<GatheredDigits, R>(most * pitch) : nullptr;
   TileOperand<R> left{x.data, gathers ? lanes : digit_step(x, inner), gathers ? pitch : x.pitch},
       right{w.data, w.term, w.output};
-  TileResult<R> sums{y.data, y.pitch, inner};
+  const Index side = std::min(inner, lanes), output = std::max(inner, lanes);
+  const bool pieces = inner < lanes;
+  const Index most_terms = pieces ? number_terms : lane_terms, most_rows = pieces ? piece_rows : most_lane_rows(),
+              most_columns = pieces ? piece_columns : most_lane_columns();
+  TileResult<R> sums{y.data, y.pitch, output};
   const bool asks_results = narrow && y.remote && !y.streamed;
-  Index o = begin / (inner / lanes), i = begin % (inner / lanes) * lanes;
+  Index o = begin / (inner / side), i = begin % (inner / side) * side;
   for (Index g = begin; g < end; ++g) {
     const R* const from = x.data + (x.digit != 0 ? g * w.terms * x.digit : o * w.terms * inner + i);
-    R* const to = y.data + o * w.outputs * inner + i;
-    i += lanes;
+    R* const to = y.data + o * w.outputs * output + i;
+    i += side;
     if (i == inner) i = 0, ++o;
     const Index next = x.far && g + 1 < end ? x.data + o * w.terms * inner + i - from : 0;
     // The first `count` vectors from `digits` to `results`.
     const auto tiles = [&](const R* digits, R* results, Index count, auto&& before_tile) {
-      for_row_tiles(w.outputs, most_lane_columns(), [&](Index columns, Index e) {
+      for_row_tiles(w.outputs, most_columns, [&](Index columns, Index e) {
         left.ahead = e == 0 && !gathers ? next : 0;
-        for (Index k = 0; k < w.terms; k += lane_terms) {
-          const Index terms = std::min(lane_terms, w.terms - k);
+        for (Index k = 0; k < w.terms; k += most_terms) {
+          const Index terms = std::min(most_terms, w.terms - k);
           right.data = w.data + g * group + k * w.term + e * w.output;
           sums.far = k == 0 && narrow && y.far && !asks_results;
-          sums.streamed = y.streamed && w.terms <= lane_terms;
+          sums.streamed = y.streamed && w.terms <= most_terms;
           sums.add = k > 0;
-          for_row_tiles(count, most_lane_rows(), [&](Index rows, Index b) {
+          for_row_tiles(count, most_rows, [&](Index rows, Index b) {
             before_tile(columns, e, terms, rows, b);
             left.data = digits + b * left.row + k * left.step;
-            sums.data = results + b * y.pitch + e * inner;
-            lanes_tile<R>(rows, columns)(terms, left, right, sums);
+            sums.data = results + b * y.pitch + e * output;
+            (pieces ? piece_tile<R>(rows, columns) : lanes_tile<R>(rows, columns))(terms, left, right, sums);
           });
         }
       });
@@ -149,7 +161,7 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
       const Index next_count = !gathers || !x.far ? 0 : behind > 0 ? behind : next != 0 ? std::min(most, batch) : 0;
       const Index weights_ahead = behind > 0 ? 0 : ahead;
       R* const results = to + first * y.pitch;
-      const R* const next_results = y.data + o * w.outputs * inner + i + first * y.pitch;
+      const R* const next_results = y.data + o * w.outputs * output + i + first * y.pitch;
       tiles(gathers ? gathered : from + first * x.pitch, results, count,
             [&](Index columns, Index e, Index terms, Index rows, Index b) {
               for (Index c = 0; weights_ahead != 0 && c < columns; ++c)
@@ -157,9 +169,9 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
               for (Index r = b; r < std::min(b + rows, next_count); ++r)
                 prefetch_share(next_digits + r * x.pitch, inner, w.terms, e, columns, w.outputs);
               // The results of the outputs that come next: a tile's own time is too short for them.
-              const R* soon_written = e + columns < w.outputs ? results + (e + columns) * inner : next_results;
+              const R* soon_written = e + columns < w.outputs ? results + (e + columns) * output : next_results;
               for (Index r = b; asks_results && r < b + rows; ++r)
-                for (Index c = 0; c < columns; ++c) prefetch_far(soon_written + r * y.pitch + c * inner);
+                for (Index c = 0; c < columns; ++c) prefetch_far(soon_written + r * y.pitch + c * output);
               soon.ask(rows * columns);
             });
     }
@@ -213,7 +225,8 @@ void numbers_product(const PackedBlock<R>& w, const VectorRows<const R>& x, cons
 }
 
 /// y = W x for one factor, or with Transposed y = W^T x, so that in and out change places. The weights are packed, but
-/// where digits are neighbours W^T is read as it lies, since the inputs of a block are contiguous then. The part of the
+/// where digits are neighbours W^T is read as it lies, since the inputs of a block are contiguous then, and where a
+/// register holds several outputs of a block it is W^T that is packed. The part of the
 /// blocks, or groups of blocks, that `part` of `parts` stands for. `soon` and `ahead` as in lanes_product.
 template <bool Transposed, class R>
 void rows_product(const FactorShape& f, const R* weights, const VectorRows<const R>& x, const VectorRows<R>& y,
@@ -222,6 +235,9 @@ void rows_product(const FactorShape& f, const R* weights, const VectorRows<const
   if constexpr (!Transposed) {
     if (batch == 1) return vector_product(f, weights, x.data, y.data, part, parts);
   }
+  if constexpr (Transposed) {
+    if (holds_pieces<R>(f)) return rows_product<false>(transposed(f), weights, x, y, batch, part, parts, soon, ahead);
+  }
   const Index in = Transposed ? f.out : f.in, out = Transposed ? f.in : f.out;
   if (f.inner == 1) {
     const Index begin = part_begin(f.outer, part, parts), end = part_begin(f.outer, part + 1, parts);
@@ -229,9 +245,9 @@ void rows_product(const FactorShape& f, const R* weights, const VectorRows<const
                               {y.data + begin * out, y.pitch, y.far, y.streamed}, batch, end - begin, soon, ahead);
   }
   const Index pitch = packed_pitch<R>(f), term = Transposed ? pitch : lanes, output = Transposed ? lanes : pitch;
-  const Index groups = f.blocks() / lanes;
-  lanes_product<R>({weights, in, out, term, output}, packed_group<R>(f), f.inner, x, y, batch,
-                   part_begin(groups, part, parts), part_begin(groups, part + 1, parts), soon, ahead);
+  const Index groups = packed_groups<R>(f);
+  lanes_product<R>({weights, in, out / outputs_in_register<R>(f), term, output}, packed_group<R>(f), f.inner, x, y,
+                   batch, part_begin(groups, part, parts), part_begin(groups, part + 1, parts), soon, ahead);
 }
 
 /// All of y = W x where nothing else is needed soon.
