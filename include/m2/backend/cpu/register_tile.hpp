@@ -173,14 +173,15 @@ inline constexpr auto register_tiles = tiles_of_rows<T, Kind, V>(std::make_integ
 
 /// Calls f(size, row) for tiles of at most `largest` rows that cover `rows` rows: the largest there are, but so that at
 /// least three rows are left for the last one, and eight behind one of twelve, if so many are there: sums of fewer rows
-/// wait for one another. `largest` is at least 2.
+/// wait for one another. `largest` is at least 2. If `whole_or_one`, there are no sizes but the largest and one.
 template <class F>
-M2_INLINE void for_row_tiles(Index rows, Index largest, F&& f) {
+M2_INLINE void for_row_tiles(Index rows, Index largest, F&& f, bool whole_or_one = false) {
   for (Index row = 0; row < rows;) {
     const Index left = rows - row;
     Index size = tile_rows_within(std::min(left, largest));
     if (size == 12 && left > 12 && left < 20) size = 8;
     if (left - size == 2 || left - size == 1) size = tile_rows_within(std::max<Index>(left - 3, 2));
+    if (whole_or_one) size = left < largest ? 1 : largest;
     f(size, row);
     row += size;
   }

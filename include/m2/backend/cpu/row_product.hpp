@@ -55,22 +55,44 @@ inline constexpr Index lane_rows = register_bytes == 64 ? 4 : 3, lane_columns = 
 inline Index most_lane_rows() { return std::min(tile_sums() / 4, lane_rows); }
 inline Index most_lane_columns() { return std::min(tile_sums() / 3, lane_columns); }
 
-/// The tile of so many rows and columns whose operands are registers, the left one perhaps a piece repeated.
-template <class R, Left Kind = Left::lanes, Index Rows = lane_rows, Index Columns = lane_columns>
+/// The tile of so many rows and columns whose operands are registers.
+template <class R>
 RegisterTile<R> lanes_tile(Index rows, Index columns) {
   static constexpr auto tiles = []<Index... V>(std::integer_sequence<Index, V...>) {
-    return std::array{register_tiles<R, Kind, tile_rows_within(V + 1), Rows>...};
+    return std::array{register_tiles<R, Left::lanes, tile_rows_within(V + 1), lane_rows>...};
   }
-  (std::make_integer_sequence<Index, Columns>{});
+  (std::make_integer_sequence<Index, lane_columns>{});
   return tiles[static_cast<std::size_t>(columns - 1)][static_cast<std::size_t>(rows - 1)];
 }
 
-/// The largest tile whose left operand is a piece: 12 sums do for all machines.
-inline constexpr Index piece_rows = std::min<Index>(lane_rows, 3), piece_columns = std::min<Index>(lane_columns, 4);
+/// The tiles of products whose operands are registers; the left one a piece that is repeated, if `pieces`. Those are a
+/// few sizes alone, with enough sums for all machines: 2 or 3 rows by 4 registers, or by 1 for what is left over.
 template <class R>
-RegisterTile<R> piece_tile(Index rows, Index columns) {
-  return lanes_tile<R, Left::piece, piece_rows, piece_columns>(rows, columns);
-}
+struct LaneTiles {
+  static constexpr bool full = register_bytes == 64;
+  static constexpr Index piece_rows = full ? 3 : 6, piece_columns = full ? 4 : 2;
+  bool pieces;
+  Index rows = pieces ? piece_rows : most_lane_rows(), columns = pieces ? piece_columns : most_lane_columns();
+
+  /// Calls f(rows, row) for tiles that cover so many rows, at least 2 if these are pieces.
+  template <class F>
+  M2_INLINE void for_rows(Index count, F&& f) const {
+    for_row_tiles(count, rows, f);
+  }
+  /// The same for registers of the right operand.
+  template <class F>
+  M2_INLINE void for_columns(Index count, F&& f) const {
+    for_row_tiles(count, columns, f, pieces);
+  }
+  RegisterTile<R> tile(Index of_rows, Index of_columns) const {
+    if (!pieces) return lanes_tile<R>(of_rows, of_columns);
+    using Rows =
+        std::conditional_t<full, std::integer_sequence<Index, 1, 1, 2>, std::integer_sequence<Index, 1, 1, 2, 3, 3, 5>>;
+    static constexpr auto single = tiles_of_rows<R, Left::piece, 1>(Rows{}),
+                          whole = tiles_of_rows<R, Left::piece, piece_columns>(Rows{});
+    return (of_columns == 1 ? single : whole)[static_cast<std::size_t>(of_rows - 1)];
+  }
+};
 
 /// Asks for what a tile of `rows` vectors from vector b on stands for of `count` lines, `step` numbers apart: a few
 /// before every tile of a batch, since all at once would stop the products until memory has answered.
@@ -116,9 +138,8 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
   TileOperand<R> left{x.data, gathers ? lanes : digit_step(x, inner), gathers ? pitch : x.pitch},
       right{w.data, w.term, w.output};
   const Index side = std::min(inner, lanes), output = std::max(inner, lanes);
-  const bool pieces = inner < lanes;
-  const Index most_terms = pieces ? number_terms : lane_terms, most_rows = pieces ? piece_rows : most_lane_rows(),
-              most_columns = pieces ? piece_columns : most_lane_columns();
+  const LaneTiles<R> registers{inner < lanes};
+  const Index most_terms = registers.pieces ? number_terms : lane_terms;
   TileResult<R> sums{y.data, y.pitch, output};
   const bool asks_results = narrow && y.remote && !y.streamed;
   Index o = begin / (inner / side), i = begin % (inner / side) * side;
@@ -130,7 +151,7 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
     const Index next = x.far && g + 1 < end ? x.data + o * w.terms * inner + i - from : 0;
     // The first `count` vectors from `digits` to `results`.
     const auto tiles = [&](const R* digits, R* results, Index count, auto&& before_tile) {
-      for_row_tiles(w.outputs, most_columns, [&](Index columns, Index e) {
+      registers.for_columns(w.outputs, [&](Index columns, Index e) {
         left.ahead = e == 0 && !gathers ? next : 0;
         for (Index k = 0; k < w.terms; k += most_terms) {
           const Index terms = std::min(most_terms, w.terms - k);
@@ -138,11 +159,11 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
           sums.far = k == 0 && narrow && y.far && !asks_results;
           sums.streamed = y.streamed && w.terms <= most_terms;
           sums.add = k > 0;
-          for_row_tiles(count, most_rows, [&](Index rows, Index b) {
+          registers.for_rows(count, [&](Index rows, Index b) {
             before_tile(columns, e, terms, rows, b);
             left.data = digits + b * left.row + k * left.step;
             sums.data = results + b * y.pitch + e * output;
-            (pieces ? piece_tile<R>(rows, columns) : lanes_tile<R>(rows, columns))(terms, left, right, sums);
+            registers.tile(rows, columns)(terms, left, right, sums);
           });
         }
       });

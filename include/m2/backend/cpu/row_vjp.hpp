@@ -74,38 +74,28 @@ void rows_gradient(const FactorShape& f, Index group, VectorRows<const R> x, Vec
         {sums.data + group * f.out * f.in, f.in, 0, 0, sums.far}, [&] { soon.ask(lines_beside_gradient); });
     return;
   }
-  if (holds_pieces<R>(f)) {
-    const Index pitch = packed_pitch<R>(f);
-    const R* const from = x.data + group * f.in * f.inner;
-    const R* const gradient = g.data + group * f.out * f.inner;
-    R* const packed = sums.data + group * packed_group<R>(f);
-    for_row_tiles(f.out / outputs_in_register<R>(f), piece_columns, [&](Index columns, Index e) {
-      TileOperand<R> left{from, x.pitch, f.inner};
-      const TileOperand<R> right{gradient + e * lanes, g.pitch, lanes};
-      TileResult<R> to{packed, lanes, pitch, 0, sums.far, false, sums.begun};
-      for_row_tiles(f.in, piece_rows, [&](Index rows, Index d) {
-        soon.ask(lines_beside_gradient);
-        left.data = from + d * f.inner;
-        to.data = packed + e * pitch + d * lanes;
-        piece_tile<R>(rows, columns)(batch, left, right, to);
-      });
-    });
-    return;
-  }
-  const Index groups = f.inner / lanes, o = group / groups, i = group % groups * lanes;
-  const R* const from = x.data + o * f.in * f.inner + i;
-  const R* const gradient = g.data + (g.digit != 0 ? group * f.out * g.digit : o * f.out * f.inner + i);
-  const Index step = digit_step(g, f.inner);
+  const LaneTiles<R> registers{holds_pieces<R>(f)};
+  const Index side = blocks_in_register<R>(f), groups = f.inner / side, o = group / groups, i = group % groups * side;
+  // What is repeated, if anything is, are the inputs: then they are the left operand.
+  struct Digits {
+    const R* data;
+    Index pitch, step, count, result;  // from vector to vector, from one to the next, there and in the sums
+  };
+  const Digits inputs{x.data + o * f.in * f.inner + i, x.pitch, f.inner, f.in, lanes};
+  const Digits outputs{g.data + (g.digit != 0 ? group * f.out * g.digit : o * f.out * f.inner + i), g.pitch,
+                       registers.pieces ? lanes : digit_step(g, f.inner), f.out / outputs_in_register<R>(f),
+                       packed_pitch<R>(f)};
+  const Digits &left = registers.pieces ? inputs : outputs, &right = registers.pieces ? outputs : inputs;
   R* const packed = sums.data + group * packed_group<R>(f);
-  for_row_tiles(f.in, most_lane_columns(), [&](Index columns, Index d) {
-    TileOperand<R> left{gradient, g.pitch, step};
-    const TileOperand<R> right{from + d * f.inner, x.pitch, f.inner};
-    TileResult<R> to{packed, packed_pitch<R>(f), lanes, 0, sums.far, false, sums.begun};
-    for_row_tiles(f.out, most_lane_rows(), [&](Index rows, Index e) {
+  TileOperand<R> from{left.data, left.pitch, left.step}, with{right.data, right.pitch, right.step};
+  TileResult<R> to{packed, left.result, right.result, 0, sums.far, false, sums.begun};
+  registers.for_columns(right.count, [&](Index columns, Index c) {
+    with.data = right.data + c * right.step;
+    registers.for_rows(left.count, [&](Index rows, Index r) {
       soon.ask(lines_beside_gradient);
-      left.data = gradient + e * step;
-      to.data = packed + e * packed_pitch<R>(f) + d * lanes;
-      lanes_tile<R>(rows, columns)(batch, left, right, to);
+      from.data = left.data + r * left.step;
+      to.data = packed + c * right.result + r * left.result;
+      registers.tile(rows, columns)(batch, from, with, to);
     });
   });
 }
