@@ -86,6 +86,12 @@ bool row_tiles_ask_ahead(const MonarchCall<T>& call) {
   return vectors_are_remote(call);
 }
 
+/// True if so many more numbers are read than written that to ask for them the last factor has not enough tiles.
+template <class T>
+bool reads_more(const MonarchCall<T>& call) {
+  return call.in_features > 2 * call.out_features;
+}
+
 struct RowScratch;
 
 /// All factors of a tile; `threads` share the blocks of each.
@@ -111,7 +117,10 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
       rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
     } else {
       const FactorShape& shape = call.factors[f];
-      LinesAhead<T> soon = pass + 1 == passes ? read : pass == 0 ? written : LinesAhead<T>();
+      LinesAhead<T> nothing;
+      LinesAhead<T>& soon = pass + 1 == passes || (pass == 0 && reads_more(call)) ? read
+                            : pass == 0                                           ? written
+                                                                                  : nothing;
       rows_product<false, T>(shape, weights, from, result(pass), batch, part, threads, soon,
                              shape.inner > 1 && weights_are_far<T>(shape) ? packed_group<T>(shape) : 0);
     }
@@ -176,8 +185,9 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, const VectorRows
     if (ahead && !streamed && !narrow_machine())
       written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin, Soon::written};
     if (ahead && t + 1 < tiles && size * call.widest * Index{sizeof(T)} <= second_level_cache / 2)
-      read = {x.data + end * x.pitch, x.pitch, call.in_features, part_begin(call.batch, t + 2, tiles) - end,
-              Soon::read};
+      read = {
+          x.data + end * x.pitch,  x.pitch, call.in_features, part_begin(call.batch, t + 2, tiles) - end, Soon::read,
+          reads_more(call) ? 2 : 1};
     multiply_row_tile<T>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
                          {y.data + begin * y.pitch, y.pitch, far, streamed, remote}, end - begin,
                          share_blocks ? threads : 1, written, read);

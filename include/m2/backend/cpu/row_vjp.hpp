@@ -29,11 +29,16 @@ Index packed_transposes_size(std::span<const FactorShape> factors) {
 
 struct TransposedScratch;
 
-/// Packs these transposes, one after the other.
+/// Packs the weights, and behind them these transposes, one after the other. The last factor is not applied, so where
+/// its transpose is packed it is not.
 template <class R>
-void pack_transposes(const MonarchCall<R>& call, R* packed) {
+void pack_vjp_weights(const MonarchCall<R>& call, R* packed) {
+  R* to = packed;
+  packed += packed_size<R>(call.factors);
   for (std::size_t a = 0; a < call.factors.size(); ++a) {
     const FactorShape& f = call.factors[a];
+    if (!holds_pieces<R>(f) || a + 1 < call.factors.size()) pack_weights(f, call.weights[a], to);
+    to += packed_size<R>(f);
     if (!holds_pieces<R>(f)) continue;
     R* const weights = thread_scratch<TransposedScratch, R>(f.weight_count());
     for (Index block = 0, at = 0; block < f.blocks(); ++block, at += f.in * f.out)
@@ -236,8 +241,7 @@ void multiply_vjp_rows(const MonarchCall<R>& call, VectorRows<const R> x, Vector
   const Index all_weights = total + packed_transposes_size<R>(call.factors);
   R* const packed = thread_scratch<RowWeightScratch, R>(all_weights + total * parts);
   R* const sums = packed + all_weights;
-  pack_weights(call, packed);
-  pack_transposes(call, packed + total);
+  pack_vjp_weights(call, packed);
   const Index largest = row_vjp_tile_size<R>(call.widest);
   parallel_parts(parts, static_cast<int>(parts), [&](Index part) {
     RowSums<R>* const own = thread_scratch<RowSumsScratch, RowSums<R>>(static_cast<Index>(count));
