@@ -71,6 +71,10 @@ TEST_CASE("Monarch multiply over several tiles and threads", "[monarch]") {
     check_multiply<Cpu, float>(MonarchShape<2>(64, 64), 2, layout, layout);   // threads share blocks
     check_multiply<Cpu, float>(MonarchShape<2>(32, 8), 256, layout, layout);  // digits that share cache sets
   }
+  // Fewer blocks than lanes. Of long vectors, what comes next is asked for.
+  for (const Index blocks : {2, 4, 8})
+    check_multiply<Cpu, float>(MonarchShape<2>::linear(128, 192, blocks), 40, Layout::features, Layout::gaps);
+  check_multiply<Cpu, float>(MonarchShape<2>::linear(512, 128, 4), 1700, Layout::features, Layout::features);
   // 16384 values between the factors: they bypass the caches, too.
   check_multiply<Cpu, float>(MonarchShape<3>(32, 32, 16), 66, Layout::batch, Layout::batch);
 }

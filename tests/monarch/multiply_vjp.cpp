@@ -86,6 +86,7 @@ TEST_CASE("Monarch VJP of vectors that no near cache holds", "[monarch]") {
   check_far(MonarchShape<1>({FactorShape{128, 2, 2, 16}}), 576, 24);  // 9 MiB: dx bypasses the caches
   check_far(MonarchShape<2>(16, 16), 1024, 64);                       // 2 MiB
   check_far(MonarchShape<2>(32, 32), 1024, 64);                       // two groups of blocks along the lanes
+  check_far(MonarchShape<2>::linear(128, 128, 4), 8192, 64);          // fewer blocks than lanes
   check_far(MonarchShape<2>(16, 16), 4096, 64);                       // 4 MiB: dx bypasses them in short blocks, too
 }
 
@@ -99,9 +100,14 @@ TEST_CASE("Monarch VJP by packed weights, and of the same with the batch contigu
   check_vjp<float>(MonarchShape<2>{32, 32}, 40, Layout::features);
   check_vjp<float>(MonarchShape<3>{16, 16, 16}, 26, Layout::features);
   check_vjp<float>(MonarchShape<3>{16, 16, 16}, 26, Layout::batch);
+  for (const Index blocks : {2, 8}) check_vjp<float>(MonarchShape<2>::linear(128, 192, blocks), 40, Layout::features);
   for (const Layout layout : {Layout::features, Layout::batch, Layout::gaps}) {
     check_vjp<float>(MonarchShape<1>::block_diagonal(64, 160, 2), 70, layout);
     check_vjp<float>(MonarchShape<2>({FactorShape{16, 32, 16, 1}, FactorShape{1, 16, 48, 16}}, 500, 700), 40, layout);
     check_vjp<float>(MonarchShape<2>({FactorShape{1, 16, 80, 16}, FactorShape{80, 16, 32, 1}}), 24, layout);
+    // Fewer blocks than lanes, in the last factor, in the first one.
+    check_vjp<float>(MonarchShape<2>({FactorShape{4, 32, 16, 1}, FactorShape{1, 16, 36, 4}}, 125, 140), 40, layout);
+    check_vjp<float>(MonarchShape<2>({FactorShape{2, 20, 8, 4}, FactorShape{4, 16, 48, 1}}), 37, layout);
+    check_vjp<double>(MonarchShape<2>::linear(64, 96, 2), 40, layout);
   }
 }

@@ -11,9 +11,12 @@ namespace {
 /// True if the CPU's kernels have an order of their own for the weights.
 template <class B, class T, int Order>
 bool can_be_packed(const MonarchShape<Order>& shape) {
+  constexpr Index lanes = detail::register_bytes / static_cast<Index>(sizeof(T));
   bool full = std::same_as<B, Cpu> && Scalar<T>;
-  for (const FactorShape& f : shape.factors())
-    full = full && (f.inner == 1 ? f.out : f.inner) % (detail::register_bytes / static_cast<Index>(sizeof(T))) == 0;
+  for (const FactorShape& f : shape.factors()) {
+    const bool pieces = f.inner < lanes && f.inner * static_cast<Index>(sizeof(T)) == 16;  // of a register
+    full = full && (f.inner == 1 ? f.out : pieces ? f.out * f.inner : f.inner) % lanes == 0;
+  }
   return full;
 }
 
@@ -99,6 +102,13 @@ TEMPLATE_TEST_CASE("Packed weights: what is left over of tiles, several passes, 
   check_rows<T>(MonarchShape<3>(16, 1, 16), {1, 3});
   // The second factor's digits are not the first one's blocks.
   check_rows<T>(MonarchShape<2>({factor(16, 8, 8, lanes), factor(8, 4, 4, 4 * lanes)}), {1, 2, 17, 33});
+  // Blocks that are fewer than lanes: several registers of outputs and a single one, several passes, padding.
+  constexpr Index piece = 16 / static_cast<Index>(sizeof(T)), outputs = lanes / piece;
+  check_rows<T>(MonarchShape<1>({factor(3, 7, 5 * outputs, piece)}), {1, 2, 3, 4, 7, 33, 100});
+  check_rows<T>(MonarchShape<1>({factor(1, 300, 8 * outputs, piece)}), {1, 5, 16});
+  check_rows<T>(MonarchShape<1>({factor(5, 90, 512 * outputs / lanes, piece)}), {1, 2});  // threads share groups
+  const FactorShape narrow = factor(piece, 9, lanes, 1), wide = factor(1, lanes, 7 * outputs, piece);
+  check_rows<T>(MonarchShape<2>({narrow, wide}, narrow.in_size() - 3, wide.out_size() - 2), {1, 2, 16, 31, 40});
   // Padding on either side.
   const FactorShape first = factor(71, 16, 3 * lanes, 1), second = factor(1, 71, 33, 3 * lanes);
   check_rows<T>(MonarchShape<2>({first, second}, first.in_size() - 20, second.out_size() - 5), {1, 2, 16, 31, 40});

@@ -87,13 +87,20 @@ struct Lanes {
   M2_INLINE void store(T* to) const { std::memcpy(to, &v, sizeof(v)); }
 };
 
+/// True if so many numbers can be repeated over a register: 16 bytes, less than one.
+template <class T>
+constexpr bool is_piece(Index count) {
+  return count * static_cast<Index>(sizeof(T)) == 16 && count < Lanes<T>::count;
+}
 /// 16 bytes of numbers, over and over.
 template <class T>
 M2_INLINE Lanes<T> repeat_piece(const T* from) {
   Lanes<T> result;
-#if defined(__GNUC__) && defined(__AVX512F__)
   // g++ 12 would put the register together in memory.
+#if defined(__GNUC__) && defined(__AVX512F__)
   asm("vbroadcastf32x4 %1, %0" : "=v"(result.v) : "m"(*reinterpret_cast<const char(*)[16]>(from)));
+#elif defined(__GNUC__) && defined(__AVX__)
+  asm("vbroadcastf128 %1, %0" : "=x"(result.v) : "m"(*reinterpret_cast<const char(*)[16]>(from)));
 #else
   constexpr Index piece = 16 / static_cast<Index>(sizeof(T));
   for (Index i = 0; i < Lanes<T>::count; ++i) result.v[i] = from[i % piece];

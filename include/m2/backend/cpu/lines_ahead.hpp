@@ -17,13 +17,13 @@ template <class R>
 class LinesAhead {
  public:
   LinesAhead() = default;
-  LinesAhead(const R* data, Index pitch, Index row, Index rows, Soon soon)
-      : data_(data), pitch_(pitch), row_(row), rows_(rows), soon_(soon) {}
+  LinesAhead(const R* data, Index pitch, Index row, Index rows, Soon soon, Index rate = 1)
+      : data_(data), pitch_(pitch), row_(row), rows_(rows), rate_(rate), soon_(soon) {}
 
-  /// Asks for as many lines as so many registers take.
+  /// Asks for as many lines as so many registers take, or `rate` times as many.
   void ask(Index registers) {
     constexpr Index line = 64 / static_cast<Index>(sizeof(R));
-    for (Index i = 0; i < (registers * register_bytes + 63) / 64 && rows_ > 0; ++i) {
+    for (Index i = 0; i < rate_ * ((registers * register_bytes + 63) / 64) && rows_ > 0; ++i) {
       soon_ == Soon::read ? prefetch_far(data_ + at_) : prefetch_for_write(data_ + at_);
       at_ += line;
       if (at_ >= row_) at_ = 0, data_ += pitch_, --rows_;
@@ -32,7 +32,7 @@ class LinesAhead {
 
  private:
   const R* data_ = nullptr;
-  Index pitch_ = 0, row_ = 0, rows_ = 0, at_ = 0;
+  Index pitch_ = 0, row_ = 0, rows_ = 0, at_ = 0, rate_ = 1;
   Soon soon_ = Soon::read;
 };
 

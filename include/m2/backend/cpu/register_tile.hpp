@@ -33,8 +33,18 @@ struct TileResult {
 };
 
 /// What element (k, j) of the left operand is: a number that meets every lane of the right operand's registers, or a
-/// register that meets them lane by lane.
-enum class Left { number, lanes };
+/// register that meets them lane by lane; or 16 bytes of numbers, which meet every 16 bytes of the registers.
+enum class Left { number, lanes, piece };
+
+/// A register of the left operand.
+template <Left Kind, class T>
+M2_INLINE Lanes<T> load_left(const RealOf<T>* from, Index plane) {
+  if constexpr (Kind == Left::piece) {
+    return repeat_piece(from);
+  } else {
+    return load_lanes<T>(from, plane);
+  }
+}
 
 /// result(j, v) (+)= sum over k of left(k, j) right(k, v), v < V. Numbers of the left operand are prefetched along k.
 /// Where they are one piece of memory, a line goes with every term: all at once, they would stop the products until
@@ -97,7 +107,7 @@ M2_REGISTER_LOOP void register_tile(Index terms, const TileOperand<T>& left, con
         M2_UNROLL
         for (Index v = 0; v < V; ++v) sums[j][v] = add_scaled(sums[j][v], x[v], number);
       } else {
-        Lanes<T> lanes = load_lanes<T>(at, left.plane);
+        Lanes<T> lanes = load_left<Kind, T>(at, left.plane);
         keep_in_register(lanes);
         if (left_ahead != 0) prefetch_line(at + left_ahead);
         M2_UNROLL
@@ -110,7 +120,7 @@ M2_REGISTER_LOOP void register_tile(Index terms, const TileOperand<T>& left, con
   }
   R* at = to;
   hide_origin(at);
-  if constexpr (planes == 1 && (Kind == Left::lanes || V >= 4 || V * register_bytes == 64)) {
+  if constexpr (planes == 1 && (Kind != Left::number || V >= 4 || V * register_bytes == 64)) {
     if (result.streamed) {
       M2_UNROLL
       for (Index j = 0; j < J; ++j, at += to_row) M2_UNROLL
@@ -163,14 +173,15 @@ inline constexpr auto register_tiles = tiles_of_rows<T, Kind, V>(std::make_integ
 
 /// Calls f(size, row) for tiles of at most `largest` rows that cover `rows` rows: the largest there are, but so that at
 /// least three rows are left for the last one, and eight behind one of twelve, if so many are there: sums of fewer rows
-/// wait for one another. `largest` is at least 2.
+/// wait for one another. `largest` is at least 2. If `whole_or_one`, there are no sizes but the largest and one.
 template <class F>
-M2_INLINE void for_row_tiles(Index rows, Index largest, F&& f) {
+M2_INLINE void for_row_tiles(Index rows, Index largest, F&& f, bool whole_or_one = false) {
   for (Index row = 0; row < rows;) {
     const Index left = rows - row;
     Index size = tile_rows_within(std::min(left, largest));
     if (size == 12 && left > 12 && left < 20) size = 8;
     if (left - size == 2 || left - size == 1) size = tile_rows_within(std::max<Index>(left - 3, 2));
+    if (whole_or_one) size = left < largest ? 1 : largest;
     f(size, row);
     row += size;
   }

@@ -27,7 +27,7 @@ bool rows_pay(const MonarchCall<T>& call) {
   if (call.batch < Lanes<T>::count) return true;
   const bool far_weights_pay = register_bytes == 64 || (tiled_weights && call.factors.size() <= 2);
   for (const FactorShape& f : call.factors) {
-    if (!tiled_weights && f.inner > 1 && std::max(f.in, f.out) > lane_terms) return false;
+    if (!tiled_weights && f.inner >= Lanes<T>::count && std::max(f.in, f.out) > lane_terms) return false;
     if (!far_weights_pay && weights_outgrow_cache<T>(f)) return false;
   }
   return true;
@@ -87,6 +87,12 @@ bool row_tiles_ask_ahead(const MonarchCall<T>& call) {
   return vectors_are_remote(call);
 }
 
+/// True if so many more numbers are read than written that to ask for them the last factor has not enough tiles.
+template <class T>
+bool reads_more(const MonarchCall<T>& call) {
+  return call.in_features > 2 * call.out_features;
+}
+
 struct RowScratch;
 
 /// All factors of a tile; `threads` share the blocks of each.
@@ -119,7 +125,10 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
       rows_product_of_two<T>(call.factors[0], call.factors[1], packed, x, result(0), batch, part, threads);
     } else {
       const FactorShape& shape = call.factors[f];
-      LinesAhead<T> soon = pass + 1 == passes ? read : pass == 0 ? written : LinesAhead<T>();
+      LinesAhead<T> nothing;
+      LinesAhead<T>& soon = pass + 1 == passes || (pass == 0 && reads_more(call)) ? read
+                            : pass == 0                                           ? written
+                                                                                  : nothing;
       rows_product<false, T>(shape, weights, from, result(pass), batch, part, threads, soon,
                              shape.inner > 1 && weights_are_far<T>(shape) ? packed_group<T>(shape) : 0);
     }
@@ -184,8 +193,9 @@ void multiply_rows(const MonarchCall<T>& call, const T* packed, const VectorRows
     if (ahead && !streamed && !narrow_machine())
       written = {y.data + begin * y.pitch, y.pitch, call.out_features, end - begin, Soon::written};
     if (ahead && t + 1 < tiles && size * call.widest * Index{sizeof(T)} <= second_level_cache / 2)
-      read = {x.data + end * x.pitch, x.pitch, call.in_features, part_begin(call.batch, t + 2, tiles) - end,
-              Soon::read};
+      read = {
+          x.data + end * x.pitch,  x.pitch, call.in_features, part_begin(call.batch, t + 2, tiles) - end, Soon::read,
+          reads_more(call) ? 2 : 1};
     multiply_row_tile<T>(call, packed, {x.data + begin * x.pitch, x.pitch, far},
                          {y.data + begin * y.pitch, y.pitch, far, streamed, remote}, end - begin,
                          share_blocks ? threads : 1, written, read);

@@ -35,6 +35,35 @@ RegisterTile<R> lanes_tile(Index rows, Index columns) {
   return tiles[static_cast<std::size_t>(columns - 1)][static_cast<std::size_t>(rows - 1)];
 }
 
+/// The tiles of products whose operands are registers; the left one a piece that is repeated, if `pieces`. Those are a
+/// few sizes alone, with enough sums for all machines: 2 or 3 rows by 4 registers, or by 1 for what is left over.
+template <class R>
+struct LaneTiles {
+  static constexpr bool full = register_bytes == 64;
+  static constexpr Index piece_rows = full ? 3 : 6, piece_columns = full ? 4 : 2;
+  bool pieces;
+  Index rows = pieces ? piece_rows : most_lane_rows(), columns = pieces ? piece_columns : most_lane_columns();
+
+  /// Calls f(rows, row) for tiles that cover so many rows, at least 2 if these are pieces.
+  template <class F>
+  M2_INLINE void for_rows(Index count, F&& f) const {
+    for_row_tiles(count, rows, f);
+  }
+  /// The same for registers of the right operand.
+  template <class F>
+  M2_INLINE void for_columns(Index count, F&& f) const {
+    for_row_tiles(count, columns, f, pieces);
+  }
+  RegisterTile<R> tile(Index of_rows, Index of_columns) const {
+    if (!pieces) return lanes_tile<R>(of_rows, of_columns);
+    using Rows =
+        std::conditional_t<full, std::integer_sequence<Index, 1, 1, 2>, std::integer_sequence<Index, 1, 1, 2, 3, 3, 5>>;
+    static constexpr auto single = tiles_of_rows<R, Left::piece, 1>(Rows{}),
+                          whole = tiles_of_rows<R, Left::piece, piece_columns>(Rows{});
+    return (of_columns == 1 ? single : whole)[static_cast<std::size_t>(of_rows - 1)];
+  }
+};
+
 /// Asks for what a tile of `rows` vectors from vector b on stands for of `count` lines, `step` numbers apart: a few
 /// before every tile of a batch, since all at once would stop the products until memory has answered.
 template <class R>
@@ -65,9 +94,10 @@ bool gathers_digits(const PackedBlock<R>& w, Index inner) {
 
 struct GatheredDigits;
 
-/// y = W x for groups `begin` to `end` of blocks along the lanes, `inner` blocks side by side: `w` is the first group
-/// of all, `group` numbers before the next one. The weights that lie `ahead` numbers behind those at work are
-/// prefetched, if it is not 0, and what is needed `soon` is asked for, a part before each register tile.
+/// y = W x for groups `begin` to `end` of blocks along the lanes, `inner` blocks side by side, and where these are
+/// fewer than lanes several outputs of each: `w` is the first group of all, `group` numbers before the next one. The
+/// weights that lie `ahead` numbers behind those at work are prefetched, if it is not 0, and what is needed `soon` is
+/// asked for, a part before each register tile.
 template <class R>
 void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const VectorRows<const R>& x,
                    const VectorRows<R>& y, Index batch, Index begin, Index end, LinesAhead<R>& soon, Index ahead) {
@@ -77,30 +107,33 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
   R* const gathered = gathers ? thread_scratch<GatheredDigits, R>(most * pitch) : nullptr;
   TileOperand<R> left{x.data, gathers ? lanes : digit_step(x, inner), gathers ? pitch : x.pitch},
       right{w.data, w.term, w.output};
-  TileResult<R> sums{y.data, y.pitch, inner};
+  const Index side = std::min(inner, lanes), output = std::max(inner, lanes);
+  const LaneTiles<R> registers{inner < lanes};
+  const Index most_terms = registers.pieces ? number_terms : lane_terms;
+  TileResult<R> sums{y.data, y.pitch, output};
   const bool asks_results = narrow && y.remote && !y.streamed;
-  Index o = begin / (inner / lanes), i = begin % (inner / lanes) * lanes;
+  Index o = begin / (inner / side), i = begin % (inner / side) * side;
   for (Index g = begin; g < end; ++g) {
     const R* const from = x.data + (x.digit != 0 ? g * w.terms * x.digit : o * w.terms * inner + i);
-    R* const to = y.data + o * w.outputs * inner + i;
-    i += lanes;
+    R* const to = y.data + o * w.outputs * output + i;
+    i += side;
     if (i == inner) i = 0, ++o;
     const Index next = x.far && g + 1 < end ? x.data + o * w.terms * inner + i - from : 0;
     // The first `count` vectors from `digits` to `results`.
     const auto tiles = [&](const R* digits, R* results, Index count, auto&& before_tile) {
-      for_row_tiles(w.outputs, most_lane_columns(), [&](Index columns, Index e) {
+      registers.for_columns(w.outputs, [&](Index columns, Index e) {
         left.ahead = e == 0 && !gathers ? next : 0;
-        for (Index k = 0; k < w.terms; k += lane_terms) {
-          const Index terms = std::min(lane_terms, w.terms - k);
+        for (Index k = 0; k < w.terms; k += most_terms) {
+          const Index terms = std::min(most_terms, w.terms - k);
           right.data = w.data + g * group + k * w.term + e * w.output;
           sums.far = k == 0 && narrow && y.far && !asks_results;
-          sums.streamed = y.streamed && w.terms <= lane_terms;
+          sums.streamed = y.streamed && w.terms <= most_terms;
           sums.add = k > 0;
-          for_row_tiles(count, most_lane_rows(), [&](Index rows, Index b) {
+          registers.for_rows(count, [&](Index rows, Index b) {
             before_tile(columns, e, terms, rows, b);
             left.data = digits + b * left.row + k * left.step;
-            sums.data = results + b * y.pitch + e * inner;
-            lanes_tile<R>(rows, columns)(terms, left, right, sums);
+            sums.data = results + b * y.pitch + e * output;
+            registers.tile(rows, columns)(terms, left, right, sums);
           });
         }
       });
@@ -119,7 +152,7 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
       const Index next_count = !gathers || !x.far ? 0 : behind > 0 ? behind : next != 0 ? std::min(most, batch) : 0;
       const Index weights_ahead = behind > 0 ? 0 : ahead;
       R* const results = to + first * y.pitch;
-      const R* const next_results = y.data + o * w.outputs * inner + i + first * y.pitch;
+      const R* const next_results = y.data + o * w.outputs * output + i + first * y.pitch;
       tiles(gathers ? gathered : from + first * x.pitch, results, count,
             [&](Index columns, Index e, Index terms, Index rows, Index b) {
               for (Index c = 0; weights_ahead != 0 && c < columns; ++c)
@@ -127,9 +160,9 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
               for (Index r = b; r < std::min(b + rows, next_count); ++r)
                 prefetch_share(next_digits + r * x.pitch, inner, w.terms, e, columns, w.outputs);
               // The results of the outputs that come next: a tile's own time is too short for them.
-              const R* soon_written = e + columns < w.outputs ? results + (e + columns) * inner : next_results;
+              const R* soon_written = e + columns < w.outputs ? results + (e + columns) * output : next_results;
               for (Index r = b; asks_results && r < b + rows; ++r)
-                for (Index c = 0; c < columns; ++c) prefetch_far(soon_written + r * y.pitch + c * inner);
+                for (Index c = 0; c < columns; ++c) prefetch_far(soon_written + r * y.pitch + c * output);
               soon.ask(rows * columns);
             });
     }
@@ -192,7 +225,8 @@ requires(tiled_weights && !Transposed) void rows_product(const FactorShape& f, c
 }
 
 /// y = W x for one factor, or with Transposed y = W^T x, so that in and out change places. The weights are packed, but
-/// where digits are neighbours W^T is read as it lies, since the inputs of a block are contiguous then. The part of the
+/// where digits are neighbours W^T is read as it lies, since the inputs of a block are contiguous then, and where a
+/// register holds several outputs of a block it is W^T that is packed. The part of the
 /// blocks, or groups of blocks, that `part` of `parts` stands for. `soon` and `ahead` as in lanes_product.
 template <bool Transposed, class R>
 void rows_product(const FactorShape& f, const R* weights, const VectorRows<const R>& x, const VectorRows<R>& y,
@@ -201,6 +235,9 @@ void rows_product(const FactorShape& f, const R* weights, const VectorRows<const
   if constexpr (!Transposed) {
     if (batch == 1) return vector_product(f, weights, x.data, y.data, part, parts);
   }
+  if constexpr (Transposed) {
+    if (holds_pieces<R>(f)) return rows_product<false>(transposed(f), weights, x, y, batch, part, parts, soon, ahead);
+  }
   const Index in = Transposed ? f.out : f.in, out = Transposed ? f.in : f.out;
   if (f.inner == 1) {
     const Index begin = part_begin(f.outer, part, parts), end = part_begin(f.outer, part + 1, parts);
@@ -208,9 +245,9 @@ void rows_product(const FactorShape& f, const R* weights, const VectorRows<const
                               {y.data + begin * out, y.pitch, y.far, y.streamed}, batch, end - begin, soon, ahead);
   }
   const Index pitch = packed_pitch<R>(f), term = Transposed ? pitch : lanes, output = Transposed ? lanes : pitch;
-  const Index groups = f.blocks() / lanes;
-  lanes_product<R>({weights, in, out, term, output}, packed_group<R>(f), f.inner, x, y, batch,
-                   part_begin(groups, part, parts), part_begin(groups, part + 1, parts), soon, ahead);
+  const Index groups = packed_groups<R>(f);
+  lanes_product<R>({weights, in, out / outputs_in_register<R>(f), term, output}, packed_group<R>(f), f.inner, x, y,
+                   batch, part_begin(groups, part, parts), part_begin(groups, part + 1, parts), soon, ahead);
 }
 
 /// All of y = W x where nothing else is needed soon.

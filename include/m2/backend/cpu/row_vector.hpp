@@ -51,7 +51,7 @@ M2_INLINE void for_constants(F&& f) {
   (std::make_index_sequence<std::size_t{Count}>{});
 }
 
-/// V registers of outputs, y(v) = sum over k of x(k) w(k, v), where x(k) is a number or a register. Terms are summed in
+/// V registers of outputs, y(v) = sum over k of x(k) w(k, v), where x(k) is as in a register tile. Terms are summed in
 /// several parts: there are vector_sums independent sums whatever V is.
 template <class R, Left Kind, Index V>
 M2_INLINE void vector_sums_of(const PackedBlock<R>& w, const R* x, Index x_step, R* y, Index y_step) {
@@ -66,7 +66,7 @@ M2_INLINE void vector_sums_of(const PackedBlock<R>& w, const R* x, Index x_step,
       M2_UNROLL
       for (Index v = 0; v < V; ++v) sums[v][p] = add_scaled(sums[v][p], Lanes<R>::load(weights + v * w.output), number);
     } else {
-      Lanes<R> lanes = Lanes<R>::load(at);
+      Lanes<R> lanes = load_left<Kind, R>(at, 0);
       if constexpr (V > 1) keep_in_register(lanes);
       M2_UNROLL
       for (Index v = 0; v < V; ++v) sums[v][p] = add_product(sums[v][p], Lanes<R>::load(weights + v * w.output), lanes);
@@ -136,6 +136,14 @@ M2_REGISTER_LOOP void short_group_times_vector(Index terms, Index outputs, const
                                                     inner);
 }
 
+/// y = W x for one group of blocks that is less than a register wide.
+template <class R>
+M2_REGISTER_LOOP void pieces_times_vector(Index terms, Index outputs, const R* w, Index inner, const R* x, R* y) {
+  constexpr Index lanes = Lanes<R>::count;
+  packed_times_vector<R, Left::piece, lane_outputs>({w, terms, outputs, lanes, packed_pitch<R>(terms)}, x, inner, y,
+                                                    lanes);
+}
+
 /// y = W x for one group of blocks of held_terms terms or more. Digits and outputs lie `inner` numbers apart; the
 /// digits that are not held lie side by side from `rest` on. One output at a time, so that memory is read in order (N =
 /// 1024 from memory: 0.91 of its bandwidth, two 0.75).
@@ -183,13 +191,19 @@ void vector_product(const FactorShape& f, const R* packed, const R* x, R* y, Ind
     return spreads_in_registers && out == lanes ? narrow_blocks_times_vector(blocks, in, packed, x, y)
                                                 : wide_blocks_times_vector(blocks, in, out, packed, x, y);
   }
+  const Index all = packed_groups<R>(f), begin = part_begin(all, part, parts), end = part_begin(all, part + 1, parts);
+  const Index group = packed_group<R>(f);
+  if (holds_pieces<R>(f)) {
+    for (Index o = begin; o < end; ++o)
+      pieces_times_vector(in, out / outputs_in_register<R>(f), packed + o * group, inner, x + o * in * inner,
+                          y + o * out * inner);
+    return;
+  }
   // Digits lie `inner` numbers apart, often in few cache sets: those that are not held in registers stay in cache once
   // they are side by side.
   const bool few = in < held_terms;
   const Index held = few ? 0 : held_terms;
   R* const side_by_side = in == held ? nullptr : thread_scratch<LaneDigits, R>((in - held) * lanes);
-  const Index all = f.blocks() / lanes, begin = part_begin(all, part, parts), end = part_begin(all, part + 1, parts);
-  const Index group = packed_group<R>(f);
   Index i = 0;
   if (begin > 0) {
     const Index o = begin / (inner / lanes);

@@ -14,8 +14,38 @@ namespace m2::detail::inline M2_INSTRUCTION_SET {
 template <class R>
 bool transposes_packable(std::span<const FactorShape> factors) {
   for (const FactorShape& f : factors)
-    if (f.inner == 1 && f.in % Lanes<R>::count != 0) return false;
+    if (f.inner < Lanes<R>::count && !packable<R>(transposed(f))) return false;
   return packable<R>(factors);
+}
+
+/// Numbers of what dx = W^T g reads of all factors beside the packed weights: the packed transposes of those whose
+/// registers hold several outputs of a block.
+template <class R>
+Index packed_transposes_size(std::span<const FactorShape> factors) {
+  Index size = 0;
+  for (const FactorShape& f : factors) size += holds_pieces<R>(f) ? packed_size<R>(transposed(f)) : 0;
+  return size;
+}
+
+struct TransposedScratch;
+
+/// Packs the weights, and behind them these transposes, one after the other. The last factor is not applied, so where
+/// its transpose is packed it is not.
+template <class R>
+void pack_vjp_weights(const MonarchCall<R>& call, R* packed) {
+  R* to = packed;
+  packed += packed_size<R>(call.factors);
+  for (std::size_t a = 0; a < call.factors.size(); ++a) {
+    const FactorShape& f = call.factors[a];
+    if (!holds_pieces<R>(f) || a + 1 < call.factors.size()) pack_weights(f, call.weights[a], to);
+    to += packed_size<R>(f);
+    if (!holds_pieces<R>(f)) continue;
+    R* const weights = thread_scratch<TransposedScratch, R>(f.weight_count());
+    for (Index block = 0, at = 0; block < f.blocks(); ++block, at += f.in * f.out)
+      transpose(call.weights[a] + at, f.in, f.out, f.in, weights + at, f.out);
+    pack_weights<R>(transposed(f), weights, packed);
+    packed += packed_size<R>(transposed(f));
+  }
 }
 
 /// True if the registers are enough for these kernels. With less than those of AVX-512 they lose more than transposing
@@ -49,20 +79,28 @@ void rows_gradient(const FactorShape& f, Index group, VectorRows<const R> x, Vec
         {sums.data + group * f.out * f.in, f.in, 0, 0, sums.far}, [&] { soon.ask(lines_beside_gradient); });
     return;
   }
-  const Index groups = f.inner / lanes, o = group / groups, i = group % groups * lanes;
-  const R* const from = x.data + o * f.in * f.inner + i;
-  const R* const gradient = g.data + (g.digit != 0 ? group * f.out * g.digit : o * f.out * f.inner + i);
-  const Index step = digit_step(g, f.inner);
+  const LaneTiles<R> registers{holds_pieces<R>(f)};
+  const Index side = blocks_in_register<R>(f), groups = f.inner / side, o = group / groups, i = group % groups * side;
+  // What is repeated, if anything is, are the inputs: then they are the left operand.
+  struct Digits {
+    const R* data;
+    Index pitch, step, count, result;  // from vector to vector, from one to the next, there and in the sums
+  };
+  const Digits inputs{x.data + o * f.in * f.inner + i, x.pitch, f.inner, f.in, lanes};
+  const Digits outputs{g.data + (g.digit != 0 ? group * f.out * g.digit : o * f.out * f.inner + i), g.pitch,
+                       registers.pieces ? lanes : digit_step(g, f.inner), f.out / outputs_in_register<R>(f),
+                       packed_pitch<R>(f)};
+  const Digits &left = registers.pieces ? inputs : outputs, &right = registers.pieces ? outputs : inputs;
   R* const packed = sums.data + group * packed_group<R>(f);
-  for_row_tiles(f.in, most_lane_columns(), [&](Index columns, Index d) {
-    TileOperand<R> left{gradient, g.pitch, step};
-    const TileOperand<R> right{from + d * f.inner, x.pitch, f.inner};
-    TileResult<R> to{packed, packed_pitch<R>(f), lanes, 0, sums.far, false, sums.begun};
-    for_row_tiles(f.out, most_lane_rows(), [&](Index rows, Index e) {
+  TileOperand<R> from{left.data, left.pitch, left.step}, with{right.data, right.pitch, right.step};
+  TileResult<R> to{packed, left.result, right.result, 0, sums.far, false, sums.begun};
+  registers.for_columns(right.count, [&](Index columns, Index c) {
+    with.data = right.data + c * right.step;
+    registers.for_rows(left.count, [&](Index rows, Index r) {
       soon.ask(lines_beside_gradient);
-      left.data = gradient + e * step;
-      to.data = packed + e * packed_pitch<R>(f) + d * lanes;
-      lanes_tile<R>(rows, columns)(batch, left, right, to);
+      from.data = left.data + r * left.step;
+      to.data = packed + c * right.result + r * left.result;
+      registers.tile(rows, columns)(batch, from, with, to);
     });
   });
 }
@@ -73,7 +111,7 @@ template <class R>
 void rows_factor_vjp(const FactorShape& f, const R* weights, VectorRows<const R> x, VectorRows<const R> g,
                      VectorRows<R> dx, const RowSums<R>& sums, Index batch, LinesAhead<R>& soon_first,
                      LinesAhead<R>& soon_second) {
-  const Index groups = f.inner == 1 ? f.outer : f.blocks() / Lanes<R>::count;
+  const Index groups = packed_groups<R>(f);
   for (Index group = 0; group < groups; ++group) {
     rows_gradient(f, group, x, g, sums, batch, soon_first);
     rows_product<true, R>(f, weights, g, dx, batch, group, groups, soon_second);
@@ -134,7 +172,7 @@ void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRo
   VectorRows<R> next = buffer(count), other = buffer(count + 1);
   VectorRows<const R> gradient = dy;
   if (const FactorShape& last = call.factors.back();
-      dy.far && last.inner > 1 && call.out_features == call.padded_out()) {
+      dy.far && last.inner >= Lanes<R>::count && call.out_features == call.padded_out()) {
     gradient = {next.data, Lanes<R>::count, false, false, false, digit};
     gather_digits(last, dy, next.data, digit, batch);
     std::swap(next, other);
@@ -144,18 +182,21 @@ void multiply_vjp_row_tile(const MonarchCall<R>& call, const R* packed, VectorRo
     std::swap(next, other);
   }
   const bool cut = call.in_features < call.padded_in();
-  Index behind = packed_size<R>(call.factors);
+  Index behind = packed_size<R>(call.factors), transposes_behind = behind + packed_transposes_size<R>(call.factors);
   for (std::size_t f = count; f-- > 0;) {
     const FactorShape& shape = call.factors[f];
     behind -= packed_size<R>(shape);
+    if (holds_pieces<R>(shape)) transposes_behind -= packed_size<R>(transposed(shape));
+    const R* const transposable = shape.inner == 1         ? call.weights[f]
+                                  : holds_pieces<R>(shape) ? packed + transposes_behind
+                                                           : packed + behind;
     const VectorRows<R> to = f > 0 || cut ? next : dx;
     LinesAhead<R> next_x, next_dy;
     if (f == 0 && x.far) {
       next_x = {x.data + batch * x.pitch, x.pitch, call.in_features, behind_these, Soon::read};
       next_dy = {dy.data + batch * dy.pitch, dy.pitch, call.out_features, behind_these, Soon::read};
     }
-    rows_factor_vjp(shape, shape.inner == 1 ? call.weights[f] : packed + behind, input(f), gradient, to, sums[f], batch,
-                    next_x, next_dy);
+    rows_factor_vjp(shape, transposable, input(f), gradient, to, sums[f], batch, next_x, next_dy);
     gradient = as_input(to);
     std::swap(next, other);
   }
@@ -197,9 +238,10 @@ void multiply_vjp_rows(const MonarchCall<R>& call, VectorRows<const R> x, Vector
   const bool far = call.batch * call.widest * static_cast<Index>(sizeof(R)) > 2 * second_level_cache;
   const bool streamed = streams(dx.data, dx.pitch, call.batch * call.in_features, 1, streamed_gradient);
   const bool far_sums = 2 * total * static_cast<Index>(sizeof(R)) > second_level_cache;
-  R* const packed = thread_scratch<RowWeightScratch, R>(total * (parts + 1));
-  R* const sums = packed + total;
-  pack_weights(call, packed);
+  const Index all_weights = total + packed_transposes_size<R>(call.factors);
+  R* const packed = thread_scratch<RowWeightScratch, R>(all_weights + total * parts);
+  R* const sums = packed + all_weights;
+  pack_vjp_weights(call, packed);
   const Index largest = row_vjp_tile_size<R>(call.widest);
   parallel_parts(parts, static_cast<int>(parts), [&](Index part) {
     RowSums<R>* const own = thread_scratch<RowSumsScratch, RowSums<R>>(static_cast<Index>(count));
