@@ -103,7 +103,9 @@ void lanes_product(const PackedBlock<R>& w, Index group, Index inner, const Vect
                    const VectorRows<R>& y, Index batch, Index begin, Index end, LinesAhead<R>& soon, Index ahead) {
   constexpr Index lanes = Lanes<R>::count;
   const bool gathers = x.digit == 0 && gathers_digits(w, inner), narrow = narrow_machine();
-  const Index most = gathers || takes_few_vectors(w) ? near_vectors : batch, pitch = (w.terms | 1) * lanes;
+  // Pieces: no line is read by another group, and tiles have 2 rows at least, so that no vector may be left alone.
+  const bool few = gathers || (inner >= lanes && takes_few_vectors(w));
+  const Index most = few ? near_vectors : batch, pitch = (w.terms | 1) * lanes;
   R* const gathered = gathers ? thread_scratch<GatheredDigits, R>(most * pitch) : nullptr;
   TileOperand<R> left{x.data, gathers ? lanes : digit_step(x, inner), gathers ? pitch : x.pitch},
       right{w.data, w.term, w.output};
