@@ -157,9 +157,11 @@ class BlockProducts {
       }
     }
     const auto* numbers = reinterpret_cast<const R*>(weights);
-    if (!narrow_) {
-      if constexpr (widest_columns < T >> 2) panels<widest_columns<T>>(numbers, x, y, batch, next, b);
-      panels<2>(numbers, x, y, batch, next, b);
+    if constexpr (!spreads_numbers<T>) {
+      if (!narrow_) {
+        if constexpr (widest_columns < T >> 2) panels<widest_columns<T>>(numbers, x, y, batch, next, b);
+        panels<2>(numbers, x, y, batch, next, b);
+      }
     }
     panels<1>(numbers, x, y, batch, next, b);
   }

@@ -154,8 +154,10 @@ inline Index tile_sums() {
 inline bool narrow_machine() { return register_bytes == 64 && tile_sums() == 12; }
 
 /// The most rows of a tile that are no more than `rows`. Tiles have 1, 2, 3, 4, 6, 8 or 12 rows, which make any number
-/// out of hardly more tiles than every size would, with half as many to compile.
+/// out of hardly more tiles than every size would, with half as many to compile; where there are three kinds of tiles
+/// (SSE2), none has 3.
 constexpr Index tile_rows_within(Index rows) {
+  if (rows == 3 && !numbers_are_operands) return 2;
   return rows >= 12 ? 12 : rows >= 8 ? 8 : rows >= 6 ? 6 : std::min<Index>(rows, 4);
 }
 

@@ -13,12 +13,13 @@
 /// has to be spread over one first (SSE2): once for all vectors.
 namespace m2::detail::inline M2_INSTRUCTION_SET {
 
-/// True if tiles of real numbers take weights that are spread over registers, and for how many vectors that pays: it
-/// takes as long as two products with a register of vectors.
+/// True if tiles of real numbers take weights that are spread over registers, and for how many vectors: it takes as
+/// long as two products with a register of vectors. For four registers it costs as much as it gains (N = 1024 0.59,
+/// 0.60 by tiles of two registers), and those tiles need not be compiled.
 template <class T>
 inline constexpr bool spreads_numbers = !numbers_are_operands && Scalar<T>;
 template <class T>
-inline constexpr Index least_spread_batch = 8 * Lanes<T>::count;
+inline constexpr Index least_spread_batch = 4 * Lanes<T>::count;
 
 /// J rows of y = W x for `batch` vectors. Their weights are spread over registers, in memory at `spread`, and then meet
 /// V registers of vectors at a time; from those to the next V it is `panel` numbers. Where results are far, their lines
