@@ -222,7 +222,10 @@ M2_INLINE const R* groups_times_vector(const FactorShape& f, Index at, Index cou
     return spreads_in_registers && f.out == lanes ? narrow_blocks_times_vector(f, count, w, x, y)
                                                   : wide_blocks_times_vector(f, count, w, x, y);
   if (f.in == held_terms) return held_groups_times_vector<R, held_terms, false>(f, at, count, w, x, y, nullptr);
-  if (f.in == held_terms / 2) return held_groups_times_vector<R, held_terms / 2, false>(f, at, count, w, x, y, nullptr);
+  if constexpr (register_bytes == 64) {  // others hardly have blocks of 4 terms, and would compile them
+    constexpr Index half = held_terms / 2;
+    if (f.in == half) return held_groups_times_vector<R, half, false>(f, at, count, w, x, y, nullptr);
+  }
   R* const side_by_side = thread_scratch<LaneDigits, R>(f.in * lanes);
   return f.in < held_terms ? short_groups_times_vector(f, at, count, w, x, y, side_by_side)
                            : held_groups_times_vector<R, held_terms, true>(f, at, count, w, x, y, side_by_side);
