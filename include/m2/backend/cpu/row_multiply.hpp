@@ -154,9 +154,12 @@ void share_row(const MonarchCall<T>& call, const T* packed, const T* x, T* y) {
   });
 }
 
-/// True if a factor may write its result where it reads its vector: each group of blocks along the lanes reads all its
+/// True if one vector may be replaced by its product with a factor: each group of blocks along the lanes reads all its
 /// digits before it writes them.
-inline bool works_in_place(const FactorShape& f) { return f.inner > 1 && f.in == f.out; }
+template <class R>
+bool works_in_place(const FactorShape& f) {
+  return !tiled_weights && f.inner >= Lanes<R>::count && f.in == f.out;
+}
 
 struct PaddedRowScratch;
 
@@ -167,19 +170,21 @@ template <class T>
 void multiply_row(const MonarchCall<T>& call, const T* packed, const T* x, T* y) {
   const Index in = call.padded_in(), out = call.padded_out();
   if (call.in_features != in || call.out_features != out) {
-    T* const padded = thread_scratch<PaddedRowScratch, T>(in + out);
+    const Index pitch = row_pitch<T>(in);
+    T* const padded = thread_scratch<PaddedRowScratch, T>(pitch + out);
+    T* const uncut = padded + pitch;
     std::fill(std::copy_n(x, call.in_features, padded), padded + in, T{0});
     MonarchCall<T> whole = call;
     whole.in_features = in, whole.out_features = out;
-    multiply_row(whole, packed, padded, padded + in);
-    std::copy_n(padded + in, call.out_features, y);
+    multiply_row<T>(whole, packed, padded, uncut);
+    std::copy_n(uncut, call.out_features, y);
     return;
   }
   if (call.weight_count > shared_products) return share_row(call, packed, x, y);
   const FactorShape* f = call.factors.data();
   const FactorShape* const end = f + call.factors.size();
   const FactorShape* writer = end - 1;  // those behind it work in place
-  while (writer != f && works_in_place(*writer)) --writer;
+  while (writer != f && works_in_place<T>(*writer)) --writer;
   T *next = nullptr, *other = nullptr;
   if (writer != f) {
     const Index pitch = row_pitch<T>(call.widest);
@@ -187,7 +192,12 @@ void multiply_row(const MonarchCall<T>& call, const T* packed, const T* x, T* y)
   }
   for (; f != end; ++f) {
     T* const to = f < writer ? next : y;
-    packed = groups_times_vector(*f, 0, vector_groups<T>(*f), packed, x, to);
+    if constexpr (tiled_weights) {
+      vector_product(*f, packed, x, to, 0, 1);
+      packed += packed_size<T>(*f);
+    } else {
+      packed = groups_times_vector(*f, 0, packed_groups<T>(*f), packed, x, to);
+    }
     x = to;
     std::swap(next, other);
   }
