@@ -13,7 +13,7 @@
 
 /// Paired measurement. The machine is shared and its clock moves, so only ratios of one run mean anything: contestants
 /// take turns in rounds, and a ratio is the median of the ratios of the rounds. A turn is repeated if the core was not
-/// this program's alone before it and after it.
+/// this program's alone before it and after it; one that never was counts only where no round has others.
 namespace m2::bench {
 
 inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
@@ -59,7 +59,7 @@ class Rounds {
  public:
   /// A contestant that is empty is not there: its times are not numbers. `threads` is how many cores must be free.
   Rounds(const Effort& effort, const std::vector<Contestant>& contestants, int threads = 1)
-      : seconds_(contestants.size()), threads_(threads), patience_(std::max(20 * effort.seconds, 0.05)) {
+      : turns_(contestants.size()), threads_(threads), patience_(std::max(20 * effort.seconds, 0.05)) {
     WholeCore::get().allow_all_cores(threads > 1);
     std::vector<long> calls(contestants.size(), 1);
     bool slow = false;
@@ -73,26 +73,48 @@ class Rounds {
     }
     for (int round = 0; round < (slow ? std::min(effort.rounds, 3) : effort.rounds); ++round)
       for (std::size_t c = 0; c < contestants.size(); ++c)
-        seconds_[c].push_back(contestants[c] ? turn(contestants[c], calls[c]) : not_a_number);
+        turns_[c].push_back(contestants[c] ? turn(contestants[c], calls[c]) : Turn{not_a_number, true});
   }
 
   /// The median time of one call.
-  double seconds(std::size_t c) const { return median(seconds_[c]); }
+  double seconds(std::size_t c) const {
+    return median_of_rounds(c, c, [](const Turn& turn, const Turn&) { return turn.seconds; });
+  }
 
-  /// The least time of one call.
-  double fastest(std::size_t c) const { return *std::min_element(seconds_[c].begin(), seconds_[c].end()); }
+  /// The least time of one call, on whole cores if there was such a turn.
+  double fastest(std::size_t c) const {
+    const auto sooner = [](const Turn& first, const Turn& second) {
+      return first.whole != second.whole ? first.whole : first.seconds < second.seconds;
+    };
+    return std::min_element(turns_[c].begin(), turns_[c].end(), sooner)->seconds;
+  }
 
   /// How many times faster contestant `a` is than contestant `b`.
   double times_faster(std::size_t a, std::size_t b) const {
-    std::vector<double> ratios;
-    for (std::size_t round = 0; round < seconds_[a].size(); ++round)
-      ratios.push_back(seconds_[b][round] / seconds_[a][round]);
-    return median(ratios);
+    return median_of_rounds(a, b, [](const Turn& first, const Turn& second) { return second.seconds / first.seconds; });
   }
 
  private:
-  /// Seconds for one call: of a turn on whole cores, or of the fastest one when patience is at an end.
-  double turn(const Contestant& contestant, long calls) const {
+  /// Seconds for one call, on whole cores or not.
+  struct Turn {
+    double seconds;
+    bool whole;
+  };
+
+  /// The median of f(a's turn, b's turn) over the rounds in which both had whole cores, or over all if there is none.
+  template <class F>
+  double median_of_rounds(std::size_t a, std::size_t b, F f) const {
+    std::vector<double> all, whole;
+    for (std::size_t round = 0; round < turns_[a].size(); ++round) {
+      const Turn &first = turns_[a][round], &second = turns_[b][round];
+      all.push_back(f(first, second));
+      if (first.whole && second.whole) whole.push_back(all.back());
+    }
+    return median(whole.empty() ? all : whole);
+  }
+
+  /// A turn on whole cores, or the fastest one when patience is at an end.
+  Turn turn(const Contestant& contestant, long calls) const {
     WholeCore& core = WholeCore::get();
     int tries = 0;
     double fastest = std::numeric_limits<double>::max(), spent = 0;
@@ -102,15 +124,15 @@ class Rounds {
       if (calls > 1) contestant(1);  // the caches are this contestant's again
       const bool before = core.now(threads_);
       const double seconds = contestant(calls);
-      if (before && core.now(threads_)) return seconds / static_cast<double>(calls);
+      if (before && core.now(threads_)) return {seconds / static_cast<double>(calls), true};
       fastest = std::min(fastest, seconds / static_cast<double>(calls));
       spent += seconds;
     } while (spent < patience_ || (++tries < 3 && spent < 1));
     ++turns().shared;
-    return fastest;
+    return {fastest, false};
   }
 
-  std::vector<std::vector<double>> seconds_;
+  std::vector<std::vector<Turn>> turns_;
   int threads_;
   double patience_;  // seconds for a turn and its repetitions
 };

@@ -81,7 +81,13 @@ class Cpu {
 
   /// The Monarch multiply and its VJP; monarch/multiply.hpp checks shapes and calls these.
   template <Element T>
-  void monarch_multiply(const detail::MonarchCall<T>& call, Input<T, 2, Cpu> x, View<T, 2, Cpu> y) const {
+  M2_INLINE void monarch_multiply(const detail::MonarchCall<T>& call, Input<T, 2, Cpu> x, View<T, 2, Cpu> y) const {
+    if constexpr (Scalar<T>) {
+      // One vector is asked for first: the smallest product takes as long as the other questions.
+      if (call.packed != nullptr && call.batch == 1 && (x.extent(1) == 1 || x.stride(1) == 1) &&
+          (y.extent(1) == 1 || y.stride(1) == 1))
+        return detail::multiply_row(call, call.packed, x.data(), y.data());
+    }
     detail::cpu_monarch_multiply<T>(call, vectors_of(x), vectors_of(y));
   }
   template <Element T>

@@ -57,12 +57,19 @@ MonarchView<Order, T, B> monarch_view(const MonarchShape<Order>& shape, View<T, 
 
 namespace detail {
 
+/// Extents are handed over by value: views whose address is taken live in memory, which one small product would wait
+/// for.
+template <int Order>
+[[noreturn]] M2_COLD void throw_misfit(const char* op, const MonarchShape<Order>& shape, Extents<2> x, Extents<2> y) {
+  throw_error({op, ": M is ", shape, ", x is ", x, ", y is ", y, "; (batch, ", shape.in_features(), ") and (batch, ",
+               shape.out_features(), ") are needed"});
+}
+
 template <int Order, Element T, class B>
-void check_multiply(const char* op, const MonarchShape<Order>& shape, const View<const T, 2, B>& x,
-                    const View<const T, 2, B>& y) {
-  M2_REQUIRE(x.extent(1) == shape.in_features() && y.extent(1) == shape.out_features() && x.extent(0) == y.extent(0),
-             op, ": M is ", shape, ", x is ", x.extents(), ", y is ", y.extents(), "; (batch, ", shape.in_features(),
-             ") and (batch, ", shape.out_features(), ") are needed");
+M2_INLINE void check_multiply(const char* op, const MonarchShape<Order>& shape, const View<const T, 2, B>& x,
+                              const View<const T, 2, B>& y) {
+  if (x.extent(1) != shape.in_features() || y.extent(1) != shape.out_features() || x.extent(0) != y.extent(0))
+    throw_misfit(op, shape, {x.extent(0), x.extent(1)}, {y.extent(0), y.extent(1)});
 }
 
 /// The vectors of a factor's input or output held feature-major, as (outer, inner, digit, batch).

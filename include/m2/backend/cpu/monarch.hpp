@@ -272,9 +272,9 @@ void with_sum_weights(const MonarchCall<T>& call, F&& f) {
 
 struct PackedScratch;
 
-/// cpu_monarch_multiply for all but one vector whose weights are packed.
+/// y = M x.
 template <class T>
-void multiply_vectors(const MonarchCall<T>& call, const Vectors<const T>& x, const Vectors<T>& y) {
+void cpu_monarch_multiply(const MonarchCall<T>& call, const Vectors<const T>& x, const Vectors<T>& y) {
   using S = SumOf<T>;
   if (call.batch == 0) return;
   if constexpr (Scalar<T>) {
@@ -304,17 +304,6 @@ void multiply_vectors(const MonarchCall<T>& call, const Vectors<const T>& x, con
       multiply_tile<T, S>(call, weights, x.at(begin), y.at(begin), std::min(tile, call.batch - begin), far, streamed);
     });
   });
-}
-
-/// y = M x. One vector is asked for first, in the caller's registers: the smallest product takes as long as the other
-/// questions.
-template <class T>
-M2_INLINE void cpu_monarch_multiply(const MonarchCall<T>& call, const Vectors<const T>& x, const Vectors<T>& y) {
-  if constexpr (Scalar<T>) {
-    if (call.packed != nullptr && call.batch == 1 && x.feature_stride == 1 && y.feature_stride == 1)
-      return multiply_row(call, call.packed, x.data, y.data);
-  }
-  multiply_vectors(call, x, y);
 }
 
 }  // namespace m2::detail::inline M2_INSTRUCTION_SET

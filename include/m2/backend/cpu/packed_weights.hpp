@@ -49,10 +49,15 @@ Index packed_pitch(const FactorShape& f) {
   return packed_pitch<R>(f.in);
 }
 
-/// Groups of blocks that share registers.
+/// Groups of blocks that share registers: so many lie side by side, and in all. No division by what the compiler does
+/// not know: one small product would wait for it.
 template <class R>
-Index packed_groups(const FactorShape& f) {
-  return f.inner == 1 ? f.outer : f.blocks() / blocks_in_register<R>(f);
+M2_INLINE Index groups_side_by_side(const FactorShape& f) {
+  return std::max<Index>(f.inner / Lanes<R>::count, 1);
+}
+template <class R>
+M2_INLINE Index packed_groups(const FactorShape& f) {
+  return f.outer * groups_side_by_side<R>(f);
 }
 
 /// Numbers from one group to the next, if inner > 1.

@@ -140,37 +140,67 @@ void multiply_row_tile(const MonarchCall<T>& call, const T* packed, VectorRows<c
 /// Threads that share the blocks of a few vectors read what the others have just written, which pays later.
 inline constexpr Index shared_products = 4 * parallel_products;
 
-/// y = M x for one vector where the factors are packable. A small product takes less time than what a larger one may
-/// decide and prepare: so that begins behind the question for threads.
+/// One vector, the blocks of each factor shared among threads.
 template <class T>
-void multiply_row(const MonarchCall<T>& call, const T* packed, const T* x, T* y) {
+void share_row(const MonarchCall<T>& call, const T* packed, const T* x, T* y) {
   const Index pitch = row_pitch<T>(call.widest), count = static_cast<Index>(call.factors.size());
   T* const between = thread_scratch<RowScratch, T>(2 * pitch);  // what an even factor writes, then an odd one
-  const bool cut = call.out_features < call.padded_out();
-  if (call.in_features < call.padded_in()) {
-    T* const padded = between + pitch;
-    std::fill(std::copy_n(x, call.in_features, padded), padded + call.padded_in(), T{0});
-    x = padded;
+  const int threads = available_threads();
+  parallel_steps(count, threads, [&](Index f, Index part) {
+    const auto at = static_cast<std::size_t>(f);
+    vector_product(call.factors[at], packed + packed_size<T>(call.factors.first(at)),
+                   f == 0 ? x : between + (f - 1) % 2 * pitch, f + 1 == count ? y : between + f % 2 * pitch, part,
+                   threads);
+  });
+}
+
+/// True if one vector may be replaced by its product with a factor: each group of blocks along the lanes reads all its
+/// digits before it writes them.
+template <class R>
+bool works_in_place(const FactorShape& f) {
+  return !tiled_weights && f.inner >= Lanes<R>::count && f.in == f.out;
+}
+
+struct PaddedRowScratch;
+
+/// y = M x for one vector where the factors are packable. A small product takes less time than what a larger one may
+/// decide and prepare: so that begins behind the question for threads. Factors work in place where they can: what is
+/// between them would take a part of the first-level cache from the weights.
+template <class T>
+void multiply_row(const MonarchCall<T>& call, const T* packed, const T* x, T* y) {
+  const Index in = call.padded_in(), out = call.padded_out();
+  if (call.in_features != in || call.out_features != out) {
+    const Index pitch = row_pitch<T>(in);
+    T* const padded = thread_scratch<PaddedRowScratch, T>(pitch + out);
+    T* const uncut = padded + pitch;
+    std::fill(std::copy_n(x, call.in_features, padded), padded + in, T{0});
+    MonarchCall<T> whole = call;
+    whole.in_features = in, whole.out_features = out;
+    multiply_row<T>(whole, packed, padded, uncut);
+    std::copy_n(uncut, call.out_features, y);
+    return;
   }
-  T* const result = cut ? between + (count - 1) % 2 * pitch : y;
-  if (call.weight_count <= shared_products) {
-    for (Index f = 0; f < count; ++f) {
-      const FactorShape& shape = call.factors[static_cast<std::size_t>(f)];
-      T* const to = f + 1 == count ? result : between + f % 2 * pitch;
-      vector_product(shape, packed, x, to, 0, 1);
-      packed += packed_size<T>(shape);
-      x = to;
+  if (call.weight_count > shared_products) return share_row(call, packed, x, y);
+  const FactorShape* f = call.factors.data();
+  const FactorShape* const end = f + call.factors.size();
+  const FactorShape* writer = end - 1;  // those behind it work in place
+  while (writer != f && works_in_place<T>(*writer)) --writer;
+  T *next = nullptr, *other = nullptr;
+  if (writer != f) {
+    const Index pitch = row_pitch<T>(call.widest);
+    next = thread_scratch<RowScratch, T>(2 * pitch), other = next + pitch;
+  }
+  for (; f != end; ++f) {
+    T* const to = f < writer ? next : y;
+    if constexpr (tiled_weights) {
+      vector_product(*f, packed, x, to, 0, 1);
+      packed += packed_size<T>(*f);
+    } else {
+      packed = groups_times_vector(*f, 0, packed_groups<T>(*f), packed, x, to);
     }
-  } else {
-    const int threads = available_threads();
-    parallel_steps(count, threads, [&](Index f, Index part) {
-      const auto at = static_cast<std::size_t>(f);
-      vector_product(call.factors[at], packed + packed_size<T>(call.factors.first(at)),
-                     f == 0 ? x : between + (f - 1) % 2 * pitch, f + 1 == count ? result : between + f % 2 * pitch,
-                     part, threads);
-    });
+    x = to;
+    std::swap(next, other);
   }
-  if (cut) std::copy_n(result, call.out_features, y);
 }
 
 /// The same for many vectors.

@@ -98,125 +98,154 @@ M2_INLINE void packed_times_vector(PackedBlock<R> w, const R* x, Index x_step, R
   }
 }
 
-/// y = W x for blocks, one behind the other, whose inputs are neighbours, with any number of registers of outputs.
+/// y = W x for `count` blocks, whose inputs are neighbours, with any number of registers of outputs. This and the
+/// functions below return what lies behind the weights that they have read.
 template <class R>
-M2_REGISTER_LOOP void wide_blocks_times_vector(Index blocks, Index terms, Index outputs, const R* w, const R* x, R* y) {
+M2_REGISTER_LOOP const R* wide_blocks_times_vector(const FactorShape& f, Index count, const R* w, const R* x, R* y) {
   constexpr Index lanes = Lanes<R>::count;
-  for (; blocks > 0; --blocks, w += terms * outputs, x += terms, y += outputs)
-    packed_times_vector<R, Left::number, number_outputs>({w, terms, outputs / lanes, outputs, lanes}, x, 1, y, lanes);
+  const Index in = f.in, out = f.out;
+  for (; count > 0; --count, w += in * out, x += in, y += out)
+    packed_times_vector<R, Left::number, number_outputs>({w, in, out / lanes, out, lanes}, x, 1, y, lanes);
+  return w;
 }
 
 /// The same where the outputs of a block are one register. A number then meets one register of weights alone, and a
 /// load for each number would cost as much: numbers are spread in registers.
 template <class R>
-M2_REGISTER_LOOP void narrow_blocks_times_vector(Index blocks, Index terms, const R* w, const R* x, R* y) {
+M2_REGISTER_LOOP const R* narrow_blocks_times_vector(const FactorShape& f, Index count, const R* w, const R* x, R* y) {
   constexpr Index lanes = Lanes<R>::count, piece = 16 / static_cast<Index>(sizeof(R));
   using Every = std::make_index_sequence<std::size_t{lanes}>;
-  for (; blocks > 0; --blocks, y += lanes) {
+  const Index in = f.in;
+  for (; count > 0; --count, y += lanes) {
     Lanes<R> sums[std::size_t{piece}];
     M2_UNROLL
     for (Index p = 0; p < piece; ++p) sums[p] = Lanes<R>::zero();
-    Index k = terms;
-    for (; k >= piece; k -= piece, w += piece * lanes, x += piece) {
+    const auto add_piece = [&] M2_INLINE_LAMBDA {
       const Lanes<R> numbers = repeat_piece(x);
       for_constants<piece>([&](auto p) M2_INLINE_LAMBDA {
         sums[p] = add_product(sums[p], Lanes<R>::load(w + p * lanes), spread_in_pieces<p>(numbers, Every{}));
       });
-    }
+      w += piece * lanes, x += piece;
+    };
+    Index k = in;
+    for (; k >= 4 * piece; k -= 4 * piece) add_piece(), add_piece(), add_piece(), add_piece();
+    for (; k >= piece; k -= piece) add_piece();
     for (; k > 0; --k, w += lanes, ++x) sums[0] = add_scaled(sums[0], Lanes<R>::load(w), *x);
     sum_of(sums).store(y);
   }
+  return w;
 }
 
-/// y = W x for one group of blocks of few terms; digits lie side by side, outputs `inner` numbers apart.
-template <class R>
-M2_REGISTER_LOOP void short_group_times_vector(Index terms, Index outputs, const R* w, Index inner, const R* x, R* y) {
+/// Groups of blocks along the lanes, `count` of them: calls f(x, y) with where a group's digits and outputs begin. The
+/// first one is the group `at` of those side by side.
+template <class R, class F>
+M2_INLINE void for_groups(const FactorShape& f, Index at, Index count, const R* x, R* y, F&& body) {
   constexpr Index lanes = Lanes<R>::count;
-  packed_times_vector<R, Left::lanes, lane_outputs>({w, terms, outputs, lanes, packed_pitch<R>(terms)}, x, lanes, y,
-                                                    inner);
-}
-
-/// y = W x for one group of blocks that is less than a register wide.
-template <class R>
-M2_REGISTER_LOOP void pieces_times_vector(Index terms, Index outputs, const R* w, Index inner, const R* x, R* y) {
-  constexpr Index lanes = Lanes<R>::count;
-  packed_times_vector<R, Left::piece, lane_outputs>({w, terms, outputs, lanes, packed_pitch<R>(terms)}, x, inner, y,
-                                                    lanes);
-}
-
-/// y = W x for one group of blocks of held_terms terms or more. Digits and outputs lie `inner` numbers apart; the
-/// digits that are not held lie side by side from `rest` on. One output at a time, so that memory is read in order (N =
-/// 1024 from memory: 0.91 of its bandwidth, two 0.75).
-template <class R>
-M2_REGISTER_LOOP void long_group_times_vector(Index terms, Index outputs, const R* w, Index inner, const R* x,
-                                              const R* rest, R* y) {
-  constexpr Index lanes = Lanes<R>::count;
-  Lanes<R> held[std::size_t{held_terms}];
-  for_constants<held_terms>([&](auto k) M2_INLINE_LAMBDA {
-    held[k] = Lanes<R>::load(x + k * inner);
-    keep_in_register(held[k]);
-  });
-  constexpr Index gap = packed_pitch<R>(0);  // behind the terms of an output
-  for (; outputs > 0; --outputs, w += gap, y += inner) {
-    Lanes<R> sums[std::size_t{vector_sums}];
-    for_constants<vector_sums>([&](auto k) M2_INLINE_LAMBDA { sums[k] = Lanes<R>::load(w + k * lanes) * held[k]; });
-    for_constants<held_terms - vector_sums>([&](auto k) M2_INLINE_LAMBDA {
-      constexpr Index at = k + vector_sums, p = at % vector_sums;
-      sums[p] = add_product(sums[p], Lanes<R>::load(w + at * lanes), held[at]);
-    });
-    w += held_terms * lanes;
-    const R* digits = rest;
-    Index k = terms - held_terms;
-    for (; k >= held_terms; k -= held_terms, w += held_terms * lanes, digits += held_terms * lanes)
-      for_constants<held_terms>([&](auto i) M2_INLINE_LAMBDA {
-        constexpr Index p = i % vector_sums;
-        sums[p] = add_product(sums[p], Lanes<R>::load(w + i * lanes), Lanes<R>::load(digits + i * lanes));
-      });
-    for (; k > 0; --k, w += lanes, digits += lanes)
-      sums[0] = add_product(sums[0], Lanes<R>::load(w), Lanes<R>::load(digits));
-    sum_of(sums).store(y);
+  const Index row = f.inner / lanes;
+  for (; count > 0; --count) {
+    body(x, y);
+    x += lanes, y += lanes;
+    if (++at == row) at = 0, x += (f.in - 1) * f.inner, y += (f.out - 1) * f.inner;
   }
+}
+
+/// y = W x for groups of blocks of few terms. Digits are put side by side first: where they lie apart, they share few
+/// cache sets. `side_by_side` has room for those of one group.
+template <class R>
+M2_REGISTER_LOOP const R* short_groups_times_vector(const FactorShape& f, Index at, Index count, const R* w, const R* x,
+                                                    R* y, R* side_by_side) {
+  constexpr Index lanes = Lanes<R>::count;
+  const Index in = f.in, out = f.out, inner = f.inner, pitch = packed_pitch<R>(in);
+  for_groups(f, at, count, x, y, [&](const R* from, R* to) M2_INLINE_LAMBDA {
+    for (Index d = 0; d < in; ++d) Lanes<R>::load(from + d * inner).store(side_by_side + d * lanes);
+    packed_times_vector<R, Left::lanes, lane_outputs>({w, in, out, lanes, pitch}, side_by_side, lanes, to, inner);
+    w += out * pitch;
+  });
+  return w;
+}
+
+/// y = W x for `count` groups of blocks that are less than a register wide, with so many registers of outputs.
+template <class R>
+M2_REGISTER_LOOP const R* pieces_times_vector(const FactorShape& f, Index outputs, Index count, const R* w, const R* x,
+                                              R* y) {
+  constexpr Index lanes = Lanes<R>::count;
+  const Index in = f.in, inner = f.inner, pitch = packed_pitch<R>(in);
+  for (; count > 0; --count, w += outputs * pitch, x += in * inner, y += outputs * lanes)
+    packed_times_vector<R, Left::piece, lane_outputs>({w, in, outputs, lanes, pitch}, x, inner, y, lanes);
+  return w;
+}
+
+/// y = W x for groups of blocks of Held terms, which are held in registers, or for More; those behind them are put side
+/// by side. One output at a time, so that memory is read in order (N = 1024 from memory: 0.91 of its bandwidth, two
+/// 0.75).
+template <class R, Index Held, bool More>
+M2_REGISTER_LOOP const R* held_groups_times_vector(const FactorShape& f, Index at, Index count, const R* w, const R* x,
+                                                   R* y, R* side_by_side) {
+  constexpr Index lanes = Lanes<R>::count, gap = packed_pitch<R>(0);  // behind the terms of an output
+  const Index more = More ? f.in - Held : 0, out = f.out, inner = f.inner;
+  for_groups(f, at, count, x, y, [&](const R* from, R* to) M2_INLINE_LAMBDA {
+    Lanes<R> held[std::size_t{Held}];
+    for_constants<Held>([&](auto k) M2_INLINE_LAMBDA {
+      held[k] = Lanes<R>::load(from);
+      keep_in_register(held[k]);
+      from += inner;
+      hide_origin(from);  // no product of `inner` for each of them
+    });
+    for (Index d = 0; d < more; ++d, from += inner) Lanes<R>::load(from).store(side_by_side + d * lanes);
+    for (Index e = out; e > 0; --e, w += gap, to += inner) {
+      Lanes<R> sums[std::size_t{vector_sums}];
+      for_constants<vector_sums>([&](auto k) M2_INLINE_LAMBDA { sums[k] = Lanes<R>::load(w + k * lanes) * held[k]; });
+      for_constants<Held - vector_sums>([&](auto k) M2_INLINE_LAMBDA {
+        constexpr Index term = k + vector_sums, p = term % vector_sums;
+        sums[p] = add_product(sums[p], Lanes<R>::load(w + term * lanes), held[term]);
+      });
+      w += Held * lanes;
+      if constexpr (More) {
+        const R* digits = side_by_side;
+        Index k = more;
+        for (; k >= Held; k -= Held, w += Held * lanes, digits += Held * lanes)
+          for_constants<Held>([&](auto i) M2_INLINE_LAMBDA {
+            constexpr Index p = i % vector_sums;
+            sums[p] = add_product(sums[p], Lanes<R>::load(w + i * lanes), Lanes<R>::load(digits + i * lanes));
+          });
+        for (; k > 0; --k, w += lanes, digits += lanes)
+          sums[0] = add_product(sums[0], Lanes<R>::load(w), Lanes<R>::load(digits));
+      }
+      sum_of(sums).store(to);
+    }
+  });
+  return w;
 }
 
 struct LaneDigits;
 
-/// One factor of one vector. The part of its blocks, or groups of blocks, that `part` of `parts` stands for.
+/// y = W x for `count` blocks, or groups of blocks, of one factor: the first one is group `at` of those side by side,
+/// and the pointers are to its own weights, digits and outputs.
+template <class R>
+M2_INLINE const R* groups_times_vector(const FactorShape& f, Index at, Index count, const R* w, const R* x, R* y) {
+  constexpr Index lanes = Lanes<R>::count;
+  if (f.inner == 1)
+    return spreads_in_registers && f.out == lanes ? narrow_blocks_times_vector(f, count, w, x, y)
+                                                  : wide_blocks_times_vector(f, count, w, x, y);
+  if (holds_pieces<R>(f)) return pieces_times_vector(f, f.out / outputs_in_register<R>(f), count, w, x, y);
+  if (f.in == held_terms) return held_groups_times_vector<R, held_terms, false>(f, at, count, w, x, y, nullptr);
+  if constexpr (register_bytes == 64) {  // others hardly have blocks of 4 terms, and would compile them
+    constexpr Index half = held_terms / 2;
+    if (f.in == half) return held_groups_times_vector<R, half, false>(f, at, count, w, x, y, nullptr);
+  }
+  R* const side_by_side = thread_scratch<LaneDigits, R>(f.in * lanes);
+  return f.in < held_terms ? short_groups_times_vector(f, at, count, w, x, y, side_by_side)
+                           : held_groups_times_vector<R, held_terms, true>(f, at, count, w, x, y, side_by_side);
+}
+
+/// The part of one factor that `part` of `parts` stands for. `packed` are the weights of the whole factor.
 template <class R>
 void vector_product(const FactorShape& f, const R* packed, const R* x, R* y, Index part, Index parts) {
-  constexpr Index lanes = Lanes<R>::count;
-  const Index in = f.in, out = f.out, inner = f.inner;
-  if (inner == 1) {
-    const Index begin = part_begin(f.outer, part, parts), blocks = part_begin(f.outer, part + 1, parts) - begin;
-    packed += begin * in * out, x += begin * in, y += begin * out;
-    return spreads_in_registers && out == lanes ? narrow_blocks_times_vector(blocks, in, packed, x, y)
-                                                : wide_blocks_times_vector(blocks, in, out, packed, x, y);
-  }
-  const Index all = packed_groups<R>(f), begin = part_begin(all, part, parts), end = part_begin(all, part + 1, parts);
-  const Index group = packed_group<R>(f);
-  if (holds_pieces<R>(f)) {
-    for (Index o = begin; o < end; ++o)
-      pieces_times_vector(in, out / outputs_in_register<R>(f), packed + o * group, inner, x + o * in * inner,
-                          y + o * out * inner);
-    return;
-  }
-  // Digits lie `inner` numbers apart, often in few cache sets: those that are not held in registers stay in cache once
-  // they are side by side.
-  const bool few = in < held_terms;
-  const Index held = few ? 0 : held_terms;
-  R* const side_by_side = in == held ? nullptr : thread_scratch<LaneDigits, R>((in - held) * lanes);
-  Index i = 0;
-  if (begin > 0) {
-    const Index o = begin / (inner / lanes);
-    i = begin * lanes - o * inner;
-    packed += begin * group, x += o * in * inner, y += o * out * inner;
-  }
-  for (Index g = begin; g < end; ++g, packed += group) {
-    for (Index d = held; d < in; ++d) Lanes<R>::load(x + i + d * inner).store(side_by_side + (d - held) * lanes);
-    few ? short_group_times_vector(in, out, packed, inner, side_by_side, y + i)
-        : long_group_times_vector(in, out, packed, inner, x + i, side_by_side, y + i);
-    i += lanes;
-    if (i == inner) i = 0, x += in * inner, y += out * inner;
-  }
+  const Index groups = packed_groups<R>(f), begin = part_begin(groups, part, parts),
+              count = part_begin(groups, part + 1, parts) - begin;
+  const Index row = groups_side_by_side<R>(f), o = begin / row, at = begin - o * row, i = at * Lanes<R>::count;
+  const Index group = f.inner == 1 ? f.in * f.out : packed_group<R>(f);
+  groups_times_vector(f, at, count, packed + begin * group, x + o * f.in * f.inner + i, y + o * f.out * f.inner + i);
 }
 
 }  // namespace m2::detail::inline M2_INSTRUCTION_SET
