@@ -120,7 +120,7 @@ M2_REGISTER_LOOP const R* narrow_blocks_times_vector(const FactorShape& f, Index
     Lanes<R> sums[std::size_t{piece}];
     M2_UNROLL
     for (Index p = 0; p < piece; ++p) sums[p] = Lanes<R>::zero();
-    const auto add_piece = [&] M2_INLINE_LAMBDA {
+    const auto add_piece = [&]() M2_INLINE_LAMBDA {
       const Lanes<R> numbers = repeat_piece(x);
       for_constants<piece>([&](auto p) M2_INLINE_LAMBDA {
         sums[p] = add_product(sums[p], Lanes<R>::load(w + p * lanes), spread_in_pieces<p>(numbers, Every{}));
